@@ -1,0 +1,1 @@
+"""Typer commands; the only code that prints for people."""

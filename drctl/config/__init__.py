@@ -1,0 +1,1 @@
+"""Env files and settings, each with its origin."""

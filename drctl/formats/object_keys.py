@@ -1,0 +1,165 @@
+"""Every key under a model prefix ``<P>``, written down once (contract 1.1, 1.2, 4.4; DESIGN 4.6)."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+
+class ModelKeys:
+    """Names the objects of one model.
+
+    Args:
+        prefix: The model prefix ``<P>``, such as ``rl-deepracer-sagemaker``; slashes at its ends do not count.
+        metrics_prefix: Folder of the metrics files (``DR_LOCAL_S3_METRICS_PREFIX``); ``<P>/metrics`` when None.
+
+    Raises:
+        ValueError: A prefix is empty or holds empty, ``.`` or ``..`` segments.
+    """
+
+    def __init__(self, prefix: str, metrics_prefix: str | None = None) -> None:
+        self.prefix = _clean(prefix)
+        self.metrics_prefix = _clean(metrics_prefix) if metrics_prefix else f"{self.prefix}/metrics"
+
+    # What the user gave, as it was when the run started
+
+    @property
+    def custom_files_folder(self) -> str:
+        """Folder with the snapshot that every process of the run reads."""
+        return f"{self.prefix}/custom_files"
+
+    def custom_files(self, name: str) -> str:
+        """Return the key of one file of the snapshot, such as ``reward_function.py``."""
+        return f"{self.custom_files_folder}/{name}"
+
+    def training_params(self, worker: int | None = None, *, file_name: str = "training_params.yaml") -> str:
+        """Return the key of the workers' parameters.
+
+        Args:
+            worker: Number of a multi-config entry, from 1; None when all workers share one file.
+            file_name: ``DR_LOCAL_S3_TRAINING_PARAMS_FILE``.
+        """
+        return f"{self.prefix}/{training_params_name(worker, file_name)}"
+
+    # What other tools read
+
+    @property
+    def reward_function(self) -> str:
+        """Copy of the reward function where upload tools look for it."""
+        return f"{self.prefix}/reward_function.py"
+
+    @property
+    def hyperparameters(self) -> str:
+        """Hyperparameters in effect."""
+        return f"{self.prefix}/ip/hyperparameters.json"
+
+    @property
+    def model_metadata(self) -> str:
+        """Byte copy of the metadata in use."""
+        return f"{self.prefix}/model/model_metadata.json"
+
+    @property
+    def checkpoint_index(self) -> str:
+        """Names of the best and the last checkpoint."""
+        return f"{self.prefix}/model/deepracer_checkpoints.json"
+
+    def frozen_graph(self, number: int) -> str:
+        """Return the key of a checkpoint's graph for the car."""
+        return f"{self.prefix}/model/model_{number}.pb"
+
+    def metrics(self, slot: int) -> str:
+        """Return the key of a log slot's training metrics; slot 0 carries no number."""
+        suffix = f"_{slot}" if slot else ""
+        return f"{self.metrics_prefix}/TrainingMetrics{suffix}.json"
+
+    def trace(self, slot: int, iteration: int, slots: int) -> str:
+        """Return the key of a slot's trace of one iteration.
+
+        Args:
+            slot: Log slot, from 0 to 9: tools know one character for it (contract 4.4).
+            iteration: From 0.
+            slots: How many slots the prefix has; a single one has no folder of its own.
+        """
+        folder = self.prefix if slots == 1 else f"{self.prefix}/{slot}"
+        return f"{folder}/training-simtrace/{iteration}-iteration.csv"
+
+    # Ours
+
+    @property
+    def private_folder(self) -> str:
+        """Folder of what only drctl reads."""
+        return f"{self.prefix}/.drctl"
+
+    @property
+    def status(self) -> str:
+        """What the run is doing now."""
+        return f"{self.private_folder}/status.json"
+
+    @property
+    def lease(self) -> str:
+        """Which trainer may write."""
+        return f"{self.private_folder}/lease.json"
+
+    @property
+    def iterations_folder(self) -> str:
+        """Folder of the iteration summaries."""
+        return f"{self.private_folder}/iterations"
+
+    def iteration_summary(self, iteration: int) -> str:
+        """Return the key of one iteration's summary."""
+        return f"{self.iterations_folder}/{iteration}.json"
+
+    @property
+    def manifests_folder(self) -> str:
+        """Folder of the checkpoints' manifests."""
+        return f"{self.private_folder}/manifests"
+
+    def manifest(self, number: int) -> str:
+        """Return the key of a checkpoint's manifest."""
+        return f"{self.manifests_folder}/{number}.json"
+
+    @property
+    def weights_folder(self) -> str:
+        """Folder of the checkpoints' weights."""
+        return f"{self.private_folder}/weights"
+
+    def weights(self, number: int) -> str:
+        """Return the key of a checkpoint's weights."""
+        return f"{self.weights_folder}/{number}.pt"
+
+    @property
+    def optimizers_folder(self) -> str:
+        """Folder of what an exact resume needs beside the weights."""
+        return f"{self.private_folder}/optimizer"
+
+    def optimizer(self, number: int) -> str:
+        """Return the key of a checkpoint's optimiser and random number state."""
+        return f"{self.optimizers_folder}/{number}.pt"
+
+    @property
+    def tensorboard_folder(self) -> str:
+        """Folder of the TensorBoard event files."""
+        return f"{self.private_folder}/tensorboard"
+
+    def tensorboard(self, name: str) -> str:
+        """Return the key of a TensorBoard event file."""
+        return f"{self.tensorboard_folder}/{name}"
+
+
+def training_params_name(worker: int | None, file_name: str = "training_params.yaml") -> str:
+    """Return the name of a worker's parameter file: ``training_params_2.yaml`` for worker 2 (contract 2.6).
+
+    Args:
+        worker: From 1; None for the file that all workers share.
+        file_name: ``DR_LOCAL_S3_TRAINING_PARAMS_FILE``.
+    """
+    if worker is None:
+        return file_name
+    name = PurePosixPath(file_name)
+    return str(name.with_name(f"{name.stem}_{worker}{name.suffix}"))
+
+
+def _clean(prefix: str) -> str:
+    cleaned = prefix.strip("/")
+    if not cleaned or any(segment in ("", ".", "..") for segment in cleaned.split("/")):
+        raise ValueError(f"not a prefix: {prefix!r}")
+    return cleaned

@@ -1,0 +1,1 @@
+"""Use cases: take a Project, return a Result, print nothing."""

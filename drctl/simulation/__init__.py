@@ -1,0 +1,1 @@
+"""The world a car drives in."""

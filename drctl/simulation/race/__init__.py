@@ -1,0 +1,1 @@
+"""Episode rules: starts, ends, progress."""

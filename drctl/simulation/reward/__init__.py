@@ -1,0 +1,1 @@
+"""The reward parameters and the function of the user."""

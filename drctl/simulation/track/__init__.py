@@ -1,0 +1,1 @@
+"""Tracks: geometry, library, import and drawing."""

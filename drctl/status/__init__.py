@@ -1,0 +1,1 @@
+"""Who runs, in which phase, and who waits for whom; pure readers."""

@@ -1,0 +1,1 @@
+"""Learn a policy and publish it."""

@@ -1,0 +1,1 @@
+"""The web page on DR_WEBVIEWER_PORT."""
