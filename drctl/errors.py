@@ -6,7 +6,7 @@ Libraries raise these; the command line renders them once. Anything else that es
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 
@@ -19,12 +19,14 @@ class Problem:
         where: Place of the value: ``run.env:12``, ``hyperparameters.json: lr``, a key or a process.
         expected: What would have been right, with the nearest valid choice where there is one.
         fix: One command or one edit that mends it; it works when typed.
+        code: Code of its own kind where problems of several kinds are reported at once; else that of the error counts.
     """
 
     what: str
     where: str | None = None
     expected: str | None = None
     fix: str | None = None
+    code: str | None = None
 
 
 class DrctlError(Exception):
@@ -143,6 +145,16 @@ class InterruptedByUserError(DrctlError):
 
     code = "interrupted"
     exit_status = 130
+
+
+def combine_errors(errors: Sequence[DrctlError]) -> DrctlError:
+    """Make one error of several: every problem keeps its code, the first error's kind gives the exit status.
+
+    Args:
+        errors: At least one, the most important first.
+    """
+    problems = [replace(problem, code=problem.code or error.code) for error in errors for problem in error.problems]
+    return type(errors[0]).from_problems(problems)
 
 
 def nearest(word: str, choices: Sequence[str]) -> str | None:

@@ -20,8 +20,8 @@ class CheckpointRecord:
 
     Attributes:
         name: Such as ``7_Step-3120.ckpt``; None before there is a checkpoint.
-        avg_eval_metric: Mean of the evaluation that judged it: progress in percent, reward, or lap time in ms, depending on
-            ``DR_TRAIN_BEST_MODEL_METRIC``; None when it has not been evaluated.
+        avg_eval_metric: Mean of the evaluation that judged it: progress in percent, reward, or lap time in ms, as
+            ``DR_TRAIN_BEST_MODEL_METRIC`` says; None when it has not been evaluated.
         time_stamp: When it was judged, in seconds.
     """
 

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 FRAME_HEIGHT: Final = 120  # pixels, contract 1.6
 FRAME_WIDTH: Final = 160  # pixels, contract 1.6
 
+# Names in the frozen graph (contract 1.6): the input belongs to the value's network, all else to the policy's.
+INPUT_SCOPE: Final = "main_level/agent/main/online/network_0"
+POLICY_SCOPE: Final = "main_level/agent/main/online/network_1"
+OUTPUT_NODE: Final = f"{POLICY_SCOPE}/ppo_head_0/policy"
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -78,3 +83,8 @@ NETWORKS: Final[Mapping[str, NetworkLayout]] = MappingProxyType(
         ),
     }
 )
+
+
+def input_node(sensor: str) -> str:
+    """Return the name of the graph's input for a sensor: float32, shape (N, 120, 160, 1), values 0 to 255."""
+    return f"{INPUT_SCOPE}/{sensor}/{sensor}"

@@ -73,8 +73,8 @@ _STATUS_WORDS: Final = tuple(status.value for status in EpisodeStatus)
 def render_rows(rows: NDArray[np.void]) -> bytes:
     """Return the CSV file of some trace rows, header first.
 
-    Every value is Python's own text for it: floats unrounded, ``steps`` as ``1.0``, ``True`` and ``False``. A continuous
-    action is ``[steer speed]``: a comma in it would be a column more.
+    Every value is Python's own text for it: floats unrounded, ``steps`` as ``1.0``, ``True`` and ``False``. A
+    continuous action is ``[steer speed]``: a comma in it would be a column more.
 
     Args:
         rows: Shape (T,), dtype `TRACE_DTYPE`, in the order of the file.

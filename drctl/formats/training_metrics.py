@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Phase = Literal["training", "evaluation"]
 BestModelMetric = Literal["progress", "reward", "laptime"]
 
-_METRICS: Final = ("progress", "reward", "laptime")
+BEST_MODEL_METRICS: Final = ("progress", "reward", "laptime")
 _VERSION: Final = 2.0
 _LARGEST: Final = 2**63 - 1
 _LABELS: Final = tuple(status.label for status in EpisodeStatus)
@@ -124,7 +124,7 @@ def parse_training_metrics(data: bytes | str, source: str) -> TrainingMetrics:
     fields = FieldReader(read_json_object(data, source), source)
     fields.refuse_unknown(("metrics", "version", "best_model_metric"))
     fields.number("version", _VERSION, low=_VERSION, high=_VERSION)
-    metric = fields.choice("best_model_metric", "progress", _METRICS)
+    metric = fields.choice("best_model_metric", "progress", BEST_MODEL_METRICS)
     entries = fields.raw("metrics")
     if not isinstance(entries, list):
         fields.report("metrics", f"metrics is {describe(entries)}", "a list of episodes")

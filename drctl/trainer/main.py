@@ -181,12 +181,12 @@ def _run(
     )
     collector.poll()
     status.update(physics=physics, precision=learner.precision, device=learner.device_name)
-    _say(log_lines.hyperparameters_title())
     effective = render_effective(snapshot.hyperparameters, snapshot.metadata.training_algorithm)
-    _say(effective.decode())
+    _say(log_lines.HYPERPARAMETERS_TITLE)
+    _say(effective)
     _say(f"Physics {physics}; network on {learner.description}; {cars} cars per worker")
     publisher = Publisher(store, keys, lease, spec.run_token, spec.keep_gb * 1e9, _StoreTrouble(status, should_stop))
-    publisher.put(keys.hyperparameters, effective)
+    publisher.put(keys.hyperparameters, effective.encode())
     publisher.put(keys.model_metadata, snapshot.metadata_text.encode())
     resumed = None
     if found is not None:
@@ -195,7 +195,7 @@ def _run(
         learner.load_weights(content.weights)
         learner.load_optimizer_state(content.optimizer)
         publisher.write_index(resumed)
-        _say(log_lines.checkpoint_restored(resumed.name))
+        _say(log_lines.checkpoint_restoring(resumed.name))
     try:
         parts = Parts(
             spec=spec,

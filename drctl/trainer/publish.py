@@ -187,6 +187,8 @@ class Publisher:
                 stem = info.key.rpartition("/")[2].partition(".")[0]
                 if stem.isdigit() and int(stem) not in self._sizes:
                     self._delete(info.key)
+        if newest.evaluation is not None:
+            self._thin_out(newest)
 
     def _commit(self, manifest: Manifest) -> None:
         if manifest.summary is not None:

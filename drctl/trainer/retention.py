@@ -15,7 +15,7 @@ OPTIMIZERS = 2
 def checkpoints_to_drop(sizes: Mapping[int, int], best: int, budget_bytes: float) -> list[int]:
     """Choose the checkpoints to delete so that the rest fits a budget.
 
-    The best and the last ten always stay, also beyond the budget. Of the older ones the most redundant goes first:
+    The best, the first and the last ten always stay, also beyond the budget. Of the others the most redundant goes first:
     the one whose two neighbours are closest in age on a logarithmic scale, so what remains is dense near the end and
     sparse before.
 
@@ -29,11 +29,11 @@ def checkpoints_to_drop(sizes: Mapping[int, int], best: int, budget_bytes: float
     """
     newest = max(sizes)
     kept = sorted(sizes)
-    protected = set(kept[-RECENT:]) | {best}
+    protected = {*kept[-RECENT:], kept[0], best}
     dropped = []
     while sum(sizes[number] for number in kept) > budget_bytes:
         redundancy = {
-            number: _log_age(newest, kept[place - 1] if place else number - 1) - _log_age(newest, kept[place + 1])
+            number: _log_age(newest, kept[place - 1]) - _log_age(newest, kept[place + 1])
             for place, number in enumerate(kept)
             if number not in protected
         }

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from drctl.formats.manifest import SlotState
-from drctl.formats.simtrace import render_rows
-from drctl.formats.training_metrics import EpisodeMetrics, render_training_metrics
-
-if TYPE_CHECKING:
-    from drctl.formats.object_keys import ModelKeys
-    from drctl.simulation.episode import EpisodeRecord
+from drctl.formats.object_keys import ModelKeys
+from drctl.formats.simtrace import TRACE_DTYPE, render_rows
+from drctl.formats.training_metrics import (
+    BestModelMetric,
+    EpisodeMetrics,
+    Phase,
+    make_episode_metrics,
+    render_training_metrics,
+)
+from drctl.simulation.episode import EpisodeRecord
 
 MAX_SLOTS = 10
 """Log tools recognise worker folders by one character (libraries 7)."""
@@ -43,7 +48,7 @@ class SlotBook:
         self,
         keys: ModelKeys,
         episodes_per_iteration: int,
-        best_model_metric: str,
+        best_model_metric: BestModelMetric,
         states: Sequence[SlotState],
         entries: Sequence[Sequence[EpisodeMetrics]],
     ) -> None:
@@ -75,7 +80,7 @@ class SlotBook:
         files = {}
         for slot in range(self.count):
             mine = records[slot :: self.count]
-            rows = []
+            rows = [np.empty(0, TRACE_DTYPE)]
             for position, record in enumerate(mine):
                 trace = record.rows.copy()
                 trace["episode"] = iteration * len(mine) + position
@@ -83,9 +88,7 @@ class SlotBook:
                 rows.append(trace)
                 episode = iteration * math.ceil(self._episodes / self.count) + position + 1
                 self._enter(slot, record, "training", episode, position + 1)
-            files[self._keys.trace(slot, iteration, self.count)] = b"".join(
-                render_rows(trace, has_header=number == 0) for number, trace in enumerate(rows)
-            )
+            files[self._keys.trace(slot, iteration, self.count)] = render_rows(np.concatenate(rows))
         return files
 
     def add_evaluation(self, records: Sequence[EpisodeRecord]) -> None:
@@ -101,20 +104,18 @@ class SlotBook:
             for slot in (range(self.count) if slots is None else slots)
         }
 
-    def _enter(self, slot: int, record: EpisodeRecord, phase: str, episode: int, trial: int) -> None:
+    def _enter(self, slot: int, record: EpisodeRecord, phase: Phase, episode: int, trial: int) -> None:
         start_ms = self._clocks_ms[slot]
-        end_ms = start_ms + record.duration_s * 1000.0
-        self._clocks_ms[slot] = end_ms
+        self._clocks_ms[slot] = start_ms + record.duration_s * 1000.0
         self._entries[slot].append(
-            EpisodeMetrics(
-                reward_score=round(record.reward),
-                metric_time=round(end_ms),
-                start_time=round(start_ms),
-                elapsed_time_in_milliseconds=round(end_ms) - round(start_ms),
+            make_episode_metrics(
+                reward=record.reward,
+                start_time_s=start_ms / 1000.0,
+                end_time_s=self._clocks_ms[slot] / 1000.0,
                 episode=episode,
                 trial=trial,
                 phase=phase,
-                completion_percentage=int(record.progress_percent),
-                episode_status=record.status.label,
+                progress_percent=record.progress_percent,
+                status=record.status,
             )
         )

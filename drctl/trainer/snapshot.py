@@ -12,6 +12,7 @@ import numpy as np
 from drctl.errors import ObjectNotFoundError
 from drctl.formats.hyperparameters import Hyperparameters, parse_hyperparameters
 from drctl.formats.model_metadata import ModelMetadata, parse_model_metadata
+from drctl.formats.training_metrics import BestModelMetric
 from drctl.formats.training_params import WorldParams, parse_training_params
 from drctl.simulation.environment import EnvironmentSpec, WorldSpec
 from drctl.simulation.track.library import load_track
@@ -53,7 +54,7 @@ class Snapshot:
     waypoints: tuple[np.ndarray | None, ...]
     is_closed: tuple[bool, ...]
     min_eval_trials: int
-    best_model_metric: str
+    best_model_metric: BestModelMetric
     digests: dict[str, str]
 
     def conditions(self, spec: TrainerSpec, precision: str, slots: int) -> dict[str, Any]:

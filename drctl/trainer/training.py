@@ -1,5 +1,4 @@
-"""The main loop: iterations of collecting, updating, publishing and evaluating, until the stop rule ends the run
-(DESIGN 4.5)."""
+"""The main loop of a training: collect, update, publish, evaluate, until the stop rule ends the run (DESIGN 4.5)."""
 
 from __future__ import annotations
 
@@ -73,6 +72,7 @@ class Training:
         self._rule = StopRule.of(parts.spec.stop_when, parts.snapshot.hyperparameters)
         self._metric = parts.snapshot.best_model_metric
         self._slots = _open_slots(parts, resumed)
+        self._has_stepped = False
         self._manifest = resumed or self._publish_untrained()
         self._report_checkpoint()
 
@@ -105,8 +105,16 @@ class Training:
         collected = time.monotonic()
         parts.status.update("updating")
         update = parts.learner.update(episodes, iteration, self._during_update)
-        for line in log_lines.policy_training(update.epochs, parts.snapshot.hyperparameters.learning_rate):
-            parts.say(line)
+        for number, epoch in enumerate(update.epochs):
+            parts.say(
+                log_lines.policy_training(
+                    surrogate_loss=epoch.policy_loss,
+                    kl_divergence=epoch.kl_divergence,
+                    entropy=epoch.entropy,
+                    epoch=number,
+                    learning_rate=parts.snapshot.hyperparameters.learning_rate,
+                )
+            )
         updated = time.monotonic()
         parts.status.update("publishing")
         seconds = {"collect": collected - started, "update": updated - collected}
@@ -133,8 +141,15 @@ class Training:
         steps = self._manifest.counters.steps
         for episode in episodes:
             steps += episode.record.steps
-            number = self._manifest.counters.episodes + episode.start.episode + 1
-            parts.say(log_lines.training_episode(number, episode.record.reward, steps, iteration))
+            parts.say(
+                log_lines.training_episode(
+                    episode=self._manifest.counters.episodes + episode.start.episode + 1,
+                    total_reward=episode.record.reward,
+                    exploration=0.0,
+                    steps=steps,
+                    iteration=iteration,
+                )
+            )
         return episodes
 
     def _during_update(self, done: int, total: int) -> None:
@@ -180,8 +195,8 @@ class Training:
             summary=summary,
             previous=self._manifest,
         )
-        parts.say(log_lines.checkpoint_saved(self._manifest.name))
-        parts.say(log_lines.frozen_graph_saved(parts.keys.frozen_graph(self._manifest.number)))
+        parts.say(log_lines.checkpoint_saving(self._manifest.number, self._manifest.steps))
+        parts.say(log_lines.saved_frozen_graph(parts.keys.frozen_graph(self._manifest.number)))
         parts.events.add_iteration(self._manifest)
         self._report_checkpoint()
 
@@ -198,13 +213,11 @@ class Training:
         records = [episode.record for episode in episodes]
         evaluation = judge(records, self._metric)
         is_best = is_better(evaluation.metric, manifest.best.metric, self._metric)
-        for line in log_lines.best_model_selection(
-            self._metric,
-            [judge([record], self._metric).metric for record in records],
-            evaluation.metric,
-            (manifest.name, manifest.best.name) if is_best else None,
-        ):
-            parts.say(line)
+        trial_metrics = [judge([record], self._metric).metric for record in records]
+        parts.say(log_lines.evaluations(self._metric, trial_metrics))
+        parts.say(log_lines.evaluation_mean(self._metric, evaluation.metric))
+        if is_best:
+            parts.say(log_lines.new_best_checkpoint(manifest.name, manifest.best.name))
         is_clean = evaluation.laps == evaluation.trials
         fastest = [manifest.counters.best_lap_s, *evaluation.lap_times_s]
         counters = replace(
@@ -219,7 +232,7 @@ class Training:
         self._manifest = parts.publisher.publish_evaluation(
             manifest, evaluation, counters=counters, slots=self._slots, is_best=is_best
         )
-        parts.say(log_lines.checkpoint_numbers(self._manifest.best.number, self._manifest.number))
+        parts.say(log_lines.best_and_last(self._manifest.best.number, self._manifest.number))
         parts.events.add_evaluation(self._manifest)
         self._report_checkpoint()
 
@@ -228,6 +241,9 @@ class Training:
 
         def on_tick(progress: CollectionProgress) -> None:
             current = "waiting_for_workers" if progress.is_waiting_for_workers else phase
+            if progress.steps and not self._has_stepped:
+                self._has_stepped = True
+                status.update(first_step_at=time.time())
             status.update(current, episodes_done=progress.finished, steps_this_phase=progress.steps)
 
         return on_tick
@@ -247,7 +263,7 @@ class Training:
             summary=None,
             previous=None,
         )
-        parts.say(log_lines.checkpoint_saved(manifest.name))
+        parts.say(log_lines.checkpoint_saving(manifest.number, manifest.steps))
         return manifest
 
     def _report_checkpoint(self) -> None:
@@ -301,7 +317,7 @@ def _open_slots(parts: Parts, resumed: Manifest | None) -> SlotBook:
         count = slot_count(parts.spec.workers, episodes)
         return SlotBook(parts.keys, episodes, metric, [SlotState()] * count, [[]] * count)
     entries: list[Sequence[EpisodeMetrics]] = [
-        parse_training_metrics(parts.store.get(key), key).entries if state.entries else []
+        parse_training_metrics(parts.store.get(key), key).episodes if state.entries else []
         for key, state in ((parts.keys.metrics(slot), state) for slot, state in enumerate(resumed.slots))
     ]
     return SlotBook(parts.keys, episodes, metric, resumed.slots, entries)

@@ -9,9 +9,9 @@ import threading
 import time
 
 import pytest
+from drctl.storage.directory import DirectoryStore
 
 from drctl.errors import ConflictError
-from drctl.storage.directory import DirectoryStore
 from drctl.trainer import lease as lease_module
 from drctl.trainer.lease import Holder, Lease, acquire, is_gone, process_start, read_holder
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from drctl.storage.directory import DirectoryStore
 
 from drctl.errors import UnavailableError
 from drctl.formats.checkpoint_index import parse_checkpoint_index
@@ -11,7 +12,6 @@ from drctl.formats.object_keys import ModelKeys
 from drctl.formats.simtrace import TRACE_DTYPE
 from drctl.formats.training_metrics import parse_training_metrics
 from drctl.simulation.episode import EpisodeRecord
-from drctl.storage.directory import DirectoryStore
 from drctl.trainer import publish
 from drctl.trainer.best_model import judge
 from drctl.trainer.publish import CheckpointContent, Publisher, load_manifests, load_newest_complete
@@ -66,7 +66,7 @@ def content(number):
 
 def play(store, resumed, iterations):
     """Publish iterations the way the main loop does: enter training, publish 1, enter evaluation, publish 2."""
-    publisher = Publisher(store, KEYS, HeldLease(), "token", 60.0, lambda error: None)
+    publisher = Publisher(store, KEYS, HeldLease(), "token", 60.0, lambda _: None)
     if resumed is None:
         slots = SlotBook(KEYS, 3, "progress", [SlotState()] * 2, [[], []])
         manifest = publisher.publish_checkpoint(
@@ -75,7 +75,7 @@ def play(store, resumed, iterations):
     else:
         manifest = resumed
         entries = [
-            parse_training_metrics(store.get(KEYS.metrics(slot)), "metrics").entries if state.entries else []
+            parse_training_metrics(store.get(KEYS.metrics(slot)), "metrics").episodes if state.entries else []
             for slot, state in enumerate(manifest.slots)
         ]
         slots = SlotBook(KEYS, 3, "progress", manifest.slots, entries)

@@ -7,7 +7,7 @@ import numpy as np
 from drctl.formats.episode_status import EpisodeStatus
 from drctl.formats.manifest import SlotState
 from drctl.formats.object_keys import ModelKeys
-from drctl.formats.simtrace import TRACE_DTYPE, parse
+from drctl.formats.simtrace import TRACE_DTYPE, parse_rows
 from drctl.simulation.episode import EpisodeRecord
 from drctl.trainer.slots import SlotBook, slot_count
 
@@ -47,8 +47,8 @@ def test_five_episodes_in_two_slots_over_two_iterations():
     ]
     assert [(m["episode"], m["trial"]) for m in metrics[1]] == [(1, 1), (2, 2), (4, 1), (5, 2)]
     # Trace episodes count the slot's own training episodes: 3 per iteration in slot 0, 2 in slot 1.
-    assert parse(files["model/0/training-simtrace/1-iteration.csv"], "t")["episode"].tolist() == [3, 3, 4, 4, 5, 5]
-    assert parse(files["model/1/training-simtrace/1-iteration.csv"], "t")["episode"].tolist() == [2, 2, 3, 3]
+    assert parse_rows(files["model/0/training-simtrace/1-iteration.csv"], "t")["episode"].tolist() == [3, 3, 4, 4, 5, 5]
+    assert parse_rows(files["model/1/training-simtrace/1-iteration.csv"], "t")["episode"].tolist() == [2, 2, 3, 3]
 
 
 def test_a_slots_clock_lays_its_episodes_end_to_end_with_the_evaluation_after_the_training():
@@ -61,7 +61,7 @@ def test_a_slots_clock_lays_its_episodes_end_to_end_with_the_evaluation_after_th
     assert [entry["start_time"] for entry in entries] == [0, 1000, 4000, 9000, 19000, 20000, 21000]
     assert [entry["metric_time"] for entry in entries] == [1000, 4000, 9000, 19000, 20000, 21000, 22000]
     assert [entry["elapsed_time_in_milliseconds"] for entry in entries[:4]] == [1000, 3000, 5000, 10000]
-    trace = parse(files["model/0/training-simtrace/1-iteration.csv"], "t")
+    trace = parse_rows(files["model/0/training-simtrace/1-iteration.csv"], "t")
     assert np.allclose(trace["tstamp"], [19.067, 20.0, 20.067, 21.0, 21.067, 22.0])
 
 

@@ -1,0 +1,117 @@
+"""What this machine runs, and how: engine, workers, link, viewer, containers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from drctl.config.setting import CONTAINER_STYLES, Condition, setting
+from drctl.secrets import Secret
+
+_BOTH = ("start-training", "eval")
+_system = partial(setting, file="system")
+_viewer = partial(_system, part="viewer", commands=("start-viewer",), read_by="viewer")
+_container = partial(_system, part="containers", commands=_BOTH, read_by="engine")
+_image = partial(_container, used_when=Condition("DR_DOCKER_STYLE", CONTAINER_STYLES))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemSettings:
+    """Engine, workers, link and viewer. Contract 3.2; DESIGN 2 and 4."""
+
+    docker_style: Literal["process", "compose", "swarm"] = _container(
+        "process",
+        "How trainer and workers run: as processes of this machine (no Docker needed), in containers by Docker "
+        "Compose, or by Docker Swarm.",
+    )
+    workers: int = _system(
+        1,
+        "Workers that simulate at the same time.",
+        read_by="engine, trainer",
+        minimum=1,
+        maximum=64,
+    )
+    link_listen: str = _system(
+        "",
+        "Address on which the trainer listens for workers of other machines, such as 0.0.0.0. Without a value only "
+        "this machine's workers reach it.",
+        read_by="trainer",
+        rule="address",
+    )
+    webviewer_port: int = _viewer(8100, "Port of the viewer.", minimum=1, maximum=65535)
+    webviewer_token: Secret | None = _viewer(
+        None,
+        "Word that the viewer's link carries. Without a value a random one is made; off lets everyone in.",
+    )
+    camera_main_enable: bool = _viewer(True, "Offer the camera that follows the car.")
+    camera_sub_enable: bool = _viewer(False, "Offer the camera above the track.")
+    camera_kvs_enable: bool = _viewer(True, "Offer the picture with overlay.")
+    enable_extra_kvs_overlay: bool = _viewer(False, "Show more about the training in the overlay.")
+    quiet_activate: bool = _system(
+        False,
+        "No summary when the shell functions are activated.",
+        read_by="activate",
+        part="models",
+        commands=("activate",),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerSettings:
+    """Images, GPUs, mounts and what only Gazebo knows. Contract 3.1 and 3.2."""
+
+    simapp_source: str = _container(
+        "drctl",
+        "Software that simulates and trains: drctl, or an image source with deepracer-simapp in its name for the "
+        "community images.",
+        rule="stack",
+    )
+    simapp_version: str = _image("6.0.4-cpu", "Tag of the community image; one with gpu in it uses the GPU.")
+    sagemaker_image: str | None = _image(None, "Image of the trainer, in place of the stack's own.")
+    robomaker_image: str | None = _image(None, "Image of the workers, in place of the stack's own.")
+    minio_image: str | None = _image(
+        "latest",
+        "Image of the S3 server: a tag of minio/minio or a full name. An empty value takes drctl's own store image.",
+        in_new_project="alpine/minio:RELEASE.2025-10-15T17-29-55Z",
+    )
+    coach: Literal["direct", "sdk"] = _image(
+        "direct",
+        "How the community trainer starts: directly, or through DeepRacer-for-Cloud's launcher, which needs the "
+        "Docker socket.",
+    )
+    analysis_image: str = _system(
+        "cpu",
+        "Tag of the log analysis image.",
+        read_by="start-loganalysis",
+        part="models",
+        commands=("start-loganalysis",),
+        in_files=False,
+    )
+    sagemaker_cuda_devices: str | None = _container(None, "GPUs of the trainer, such as 0 or 0,1.", rule="devices")
+    robomaker_cuda_devices: str | None = _container(None, "GPUs of the workers.", rule="devices")
+    robomaker_mount_logs: bool = _container(
+        False, "Keep the workers' ROS logs in data/logs/robomaker on this machine."
+    )
+    robomaker_mount_simapp_dir: str | None = _container(None, "Folder of a changed simapp bundle to run instead.")
+    robomaker_mount_scripts_dir: str | None = _container(
+        None, "Folder with alter_environment.sh, which the community worker runs at its start."
+    )
+    cloud_watch_enable: bool = _container(False, "Send the containers' logs to AWS CloudWatch.")
+    cloud_watch_log_stream_prefix: str | None = _container(
+        None, "Start of the CloudWatch streams' names.", used_when=Condition("DR_CLOUD_WATCH_ENABLE", ("True",))
+    )
+    host_x: bool = _container(False, "Draw Gazebo on this machine's X server.")
+    display: str | None = _container(
+        None, "X display for that, such as :99.", used_when=Condition("DR_HOST_X", ("True",))
+    )
+    gui_enable: bool = _container(False, "Open Gazebo's window (VNC on 5900).")
+    kinesis_stream_name: str | None = _container(None, "AWS Kinesis video stream to publish to.")
+    gazebo_args: str | None = _container(None, "Arguments for Gazebo.", file="run", in_files=False)
+    gazebo_render_engine: Literal["ogre2", "ogre"] = _container(
+        "ogre2", "Gazebo's render engine.", file="run", in_files=False
+    )
+    telegraf_host: str | None = _container(None, "Host that live metrics are sent to.", rule="address")
+    telegraf_port: int = _container(
+        8092, "UDP port of that host.", minimum=1, maximum=65535, used_when=Condition("DR_TELEGRAF_HOST")
+    )

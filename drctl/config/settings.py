@@ -1,0 +1,91 @@
+"""All settings of a run, typed, each with the place its value comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Final
+
+from drctl.config.areas.evaluation import EvaluationSettings
+from drctl.config.areas.races import RaceSettings
+from drctl.config.areas.run import RunSettings
+from drctl.config.areas.storing import StorageSettings
+from drctl.config.areas.system import ContainerSettings, SystemSettings
+from drctl.config.areas.training import TrainingSettings
+from drctl.config.setting import METADATA_KEY, to_text
+
+REFERENCE: Final = re.compile(r"\$(DR_[A-Z0-9_]+)")
+"""A default that follows another setting names it like this."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value comes from; as text ``run.env:12``, ``default``, ``environment`` or ``--set``.
+
+    Attributes:
+        source: File name relative to the project, or one of the other three words.
+        line: Line in the file, from 1.
+    """
+
+    source: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+
+DEFAULT: Final = Origin("default")
+ENVIRONMENT: Final = Origin("environment")
+COMMAND_LINE: Final = Origin("--set")
+
+
+def attribute_name(name: str) -> str:
+    """Return the attribute that holds a setting: ``DR_WORKERS`` is ``workers``."""
+    return name.removeprefix("DR_").lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(
+    RunSettings,
+    TrainingSettings,
+    StorageSettings,
+    SystemSettings,
+    EvaluationSettings,
+    RaceSettings,
+    ContainerSettings,
+):
+    """Every setting of DeepRacer-for-Cloud and of drctl; the attribute is the name without ``DR_``, lower case.
+
+    The areas above declare them; `drctl.config.registry.SETTINGS` lists them. Built by
+    `drctl.config.project.load_project`; in tests by hand, where an attribute that is not given has its default.
+
+    Attributes:
+        origins: Place of each value that is not a default, by ``DR_`` name.
+    """
+
+    origins: Mapping[str, Origin] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False, compare=False, hash=False
+    )
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if METADATA_KEY in item.metadata and isinstance(item.default, str):
+                self._follow(item.name, item.default)
+
+    def _follow(self, attribute: str, default: str) -> None:
+        if "$" in default and getattr(self, attribute) == default:
+            other = REFERENCE.search(default)
+            if other:
+                self._follow(attribute_name(other[1]), type(self).__dataclass_fields__[attribute_name(other[1])].default)
+            value = REFERENCE.sub(lambda found: self.text(found[1]), default)
+            object.__setattr__(self, attribute, value)
+
+    def origin(self, name: str) -> Origin:
+        """Return where the value of a setting comes from, by its ``DR_`` name."""
+        return self.origins.get(name, DEFAULT)
+
+    def text(self, name: str) -> str:
+        """Return a value as env files write it; empty when there is none, ``[REDACTED]`` for a secret."""
+        return to_text(getattr(self, attribute_name(name)))

@@ -1,0 +1,144 @@
+"""Looks into a ``model_<n>.pb`` without running it, and refuses what a car could not drive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from drctl.errors import FormatError
+from drctl.formats.network_layout import INPUT_SCOPE, OUTPUT_NODE
+from drctl.formats.protobuf_wire import WireError, read_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HEAD_BIASES: Final = ("policy_fc/bias", "policy_mean/bias")  # discrete, continuous; contract 1.5
+_WRAP: Final = 1 << 64
+
+
+@dataclass(frozen=True)
+class GraphNode:
+    """One node of a frozen graph.
+
+    Attributes:
+        operation: Such as ``Conv2D``.
+        inputs: Names of the nodes it reads.
+        shape: Shape of a constant or of an input; -1 is any size; None for all other nodes.
+    """
+
+    operation: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class PolicyGraph:
+    """What a frozen policy takes and gives.
+
+    Attributes:
+        sensor: Camera in the name of its input.
+        num_actions: Number of discrete actions; None for a continuous action space.
+        nodes: All nodes by name, in the order of the file.
+    """
+
+    sensor: str
+    num_actions: int | None
+    nodes: Mapping[str, GraphNode]
+
+
+def inspect_policy(data: bytes, source: str) -> PolicyGraph:
+    """Read the structure of a frozen policy; weights stay unread.
+
+    Args:
+        data: The file's content.
+        source: Its name for messages.
+
+    Returns:
+        Its input, its output and its nodes.
+
+    Raises:
+        FormatError: Truncated, not a frozen graph, or not the graph of a PPO policy with one camera.
+    """
+    try:
+        nodes = dict(_read_node(content) for number, content in read_fields(memoryview(data)) if number == 1)
+    except (WireError, UnicodeDecodeError, TypeError) as error:
+        raise _refusal(f"{source} is truncated or not a frozen graph", source) from error
+    for name, node in nodes.items():
+        for needed in node.inputs:
+            if needed.removeprefix("^").partition(":")[0] not in nodes:
+                raise _refusal(f"{source} lacks the node {needed} that {name} reads", source)
+    if OUTPUT_NODE not in nodes:
+        raise _refusal(f"{source} has no node {OUTPUT_NODE}", source)
+    inputs = [name for name, node in nodes.items() if node.operation == "Placeholder"]
+    if len(inputs) != 1 or not inputs[0].startswith(f"{INPUT_SCOPE}/"):
+        raise _refusal(f"{source} has the inputs {', '.join(inputs) or 'none'}", source)
+    return PolicyGraph(inputs[0].rpartition("/")[2], _num_actions(nodes, source), nodes)
+
+
+def _num_actions(nodes: Mapping[str, GraphNode], source: str) -> int | None:
+    head = OUTPUT_NODE.rpartition("/")[0]
+    for layer in _HEAD_BIASES:
+        bias = nodes.get(f"{head}/{layer}")
+        if bias is not None and bias.shape is not None and len(bias.shape) == 1:
+            return bias.shape[0] if layer == _HEAD_BIASES[0] else None
+    raise _refusal(f"{source} has no policy layer under {head}", source)
+
+
+def _refusal(what: str, source: str) -> FormatError:
+    return FormatError(what, where=source, expected="a model_<n>.pb of a PPO policy with one camera")
+
+
+# tensorflow/core/framework: node_def.proto, attr_value.proto, tensor.proto, tensor_shape.proto
+
+
+def _read_node(content: int | memoryview) -> tuple[str, GraphNode]:
+    name = operation = ""
+    inputs: list[str] = []
+    shape: tuple[int, ...] | None = None
+    for number, value in read_fields(_message(content)):
+        if number == 1:
+            name = _text(value)
+        elif number == 2:
+            operation = _text(value)
+        elif number == 3:
+            inputs.append(_text(value))
+        elif number == 5:
+            found = _attribute_shape(_message(value))
+            shape = shape if found is None else found
+    if not name or not operation:
+        raise WireError("a node without name or operation")
+    return name, GraphNode(operation, tuple(inputs), shape)
+
+
+def _attribute_shape(entry: memoryview) -> tuple[int, ...] | None:
+    for number, value in read_fields(entry):
+        if number == 2:
+            for kind, content in read_fields(_message(value)):
+                if kind == 7:  # AttrValue.shape
+                    return _read_shape(_message(content))
+                if kind == 8:  # AttrValue.tensor
+                    shapes = [
+                        _read_shape(_message(part)) for field, part in read_fields(_message(content)) if field == 2
+                    ]
+                    return shapes[0] if shapes else ()
+    return None
+
+
+def _read_shape(content: memoryview) -> tuple[int, ...]:
+    sizes: list[int] = []
+    for number, dimension in read_fields(content):
+        if number == 2:
+            values = [size for field, size in read_fields(_message(dimension)) if field == 1 and isinstance(size, int)]
+            size = values[0] if values else 0
+            sizes.append(size - _WRAP if size >= _WRAP // 2 else size)
+    return tuple(sizes)
+
+
+def _message(value: int | memoryview) -> memoryview:
+    if isinstance(value, int):
+        raise WireError("a number where a message belongs")
+    return value
+
+
+def _text(value: int | memoryview) -> str:
+    return bytes(_message(value)).decode()

@@ -1,0 +1,263 @@
+"""``training_params.yaml``: what a simulation worker is told (contract 2.6, 3.3).
+
+The keys are those that DRfC writes, also the ones nobody reads, so that tools and the community's workers find what
+they know. Reward function and metadata are named where the run's snapshot has them, not in the shared ``custom_files``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+import yaml
+
+from drctl.errors import FormatError
+from drctl.formats.fields import FieldReader
+from drctl.formats.json_text import describe
+from drctl.formats.object_keys import ModelKeys
+from drctl.formats.training_metrics import BEST_MODEL_METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from drctl.config.settings import Settings
+    from drctl.formats.training_metrics import BestModelMetric
+
+RaceType = Literal["TIME_TRIAL", "OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL", "F1"]
+
+_RACE_TYPES: Final = ("TIME_TRIAL", "OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL", "F1")
+CAR_COLORS: Final = ("Black", "Grey", "Blue", "Red", "Orange", "White", "Purple")
+BODY_SHELLS: Final = ("deepracer", "f1_2021", *(f"f1_car_{number}" for number in range(11, 22)))
+
+# YAML key -> attribute of Settings, as DRfC takes them from the environment.
+_COMMON: Final = {
+    "AWS_REGION": "aws_app_region",
+    "KINESIS_VIDEO_STREAM_NAME": "kinesis_stream_name",
+    "METRICS_S3_BUCKET": "local_s3_bucket",
+    "NUM_WORKERS": "workers",
+    "SAGEMAKER_SHARED_S3_BUCKET": "local_s3_bucket",
+    "SAGEMAKER_SHARED_S3_PREFIX": "local_s3_model_prefix",
+    "SIMTRACE_S3_BUCKET": "local_s3_bucket",
+    "SIMTRACE_S3_PREFIX": "local_s3_model_prefix",
+    "BODY_SHELL_TYPE": "car_body_shell_type",
+    "CAR_COLOR": "car_color",
+    "CAR_NAME": "car_name",
+    "RACE_TYPE": "race_type",
+    "WORLD_NAME": "world_name",
+    "DISPLAY_NAME": "display_name",
+    "RACER_NAME": "racer_name",
+    "REVERSE_DIR": "train_reverse_direction",
+    "ALTERNATE_DRIVING_DIRECTION": "train_alternate_driving_direction",
+    "CHANGE_START_POSITION": "train_change_start_position",
+    "ROUND_ROBIN_ADVANCE_DIST": "train_round_robin_advance_dist",
+    "START_POSITION_OFFSET": "train_start_position_offset",
+    "ENABLE_DOMAIN_RANDOMIZATION": "enable_domain_randomization",
+    "MIN_EVAL_TRIALS": "train_min_eval_trials",
+    "CAMERA_MAIN_ENABLE": "camera_main_enable",
+    "CAMERA_SUB_ENABLE": "camera_sub_enable",
+    "BEST_MODEL_METRIC": "train_best_model_metric",
+    "ENABLE_EXTRA_KVS_OVERLAY": "enable_extra_kvs_overlay",
+}
+_OBSTACLES: Final = {
+    "NUMBER_OF_OBSTACLES": "oa_number_of_obstacles",
+    "MIN_DISTANCE_BETWEEN_OBSTACLES": "oa_min_distance_between_obstacles",
+    "RANDOMIZE_OBSTACLE_LOCATIONS": "oa_randomize_obstacle_locations",
+    "IS_OBSTACLE_BOT_CAR": "oa_is_obstacle_bot_car",
+    "OBSTACLE_TYPE": "oa_obstacle_type",
+}
+_BOT_CARS: Final = {
+    "IS_LANE_CHANGE": "h2b_is_lane_change",
+    "LOWER_LANE_CHANGE_TIME": "h2b_lower_lane_change_time",
+    "UPPER_LANE_CHANGE_TIME": "h2b_upper_lane_change_time",
+    "LANE_CHANGE_DISTANCE": "h2b_lane_change_distance",
+    "NUMBER_OF_BOT_CARS": "h2b_number_of_bot_cars",
+    "MIN_DISTANCE_BETWEEN_BOT_CARS": "h2b_min_distance_between_bot_cars",
+    "RANDOMIZE_BOT_CAR_LOCATIONS": "h2b_randomize_bot_car_locations",
+    "BOT_CAR_SPEED": "h2b_bot_car_speed",
+    "PENALTY_SECONDS": "h2b_bot_car_penalty",
+}
+_OWN: Final = (
+    "JOB_TYPE",
+    "METRICS_S3_OBJECT_KEY",
+    "MODEL_METADATA_FILE_S3_KEY",
+    "REWARD_FILE_S3_KEY",
+    "ROBOMAKER_SIMULATION_JOB_ACCOUNT_ID",
+    "TRAINING_JOB_ARN",
+    "S3_ENDPOINT_URL",
+    "OBJECT_POSITIONS",
+    "MULTI_CONFIG",
+)
+KEYS: Final = frozenset((*_COMMON, *_OBSTACLES, *_BOT_CARS, *_OWN))
+
+
+@dataclass(frozen=True)
+class WorldParams:
+    """One worker's entry: the world it shows and the rules of its episodes.
+
+    Attributes:
+        world_name: Name of the track.
+        bucket: Bucket of the model.
+        prefix: Model prefix ``<P>``.
+        metrics_key: Key of slot 0's training metrics.
+        model_metadata_key: Key of the metadata, in the run's snapshot.
+        reward_key: Key of the reward function, in the run's snapshot.
+        num_workers: How many workers the run wants.
+        race_type: What happens on the track.
+        change_start_position: Move the start along the track from episode to episode.
+        round_robin_advance_dist: By how much, as a fraction of the lap.
+        start_position_offset: First start, as a fraction of the lap from waypoint 0.
+        reverse_dir: Drive against the track's own direction.
+        alternate_driving_direction: Turn round after every training episode.
+        enable_domain_randomization: Vary how the world looks from episode to episode.
+        min_eval_trials: Evaluation episodes per iteration.
+        best_model_metric: What makes a checkpoint the best one.
+        body_shell_type: Shape of the car.
+        car_color: Colour of the car.
+    """
+
+    world_name: str
+    bucket: str
+    prefix: str
+    metrics_key: str
+    model_metadata_key: str
+    reward_key: str
+    num_workers: int = 1
+    race_type: RaceType = "TIME_TRIAL"
+    change_start_position: bool = True
+    round_robin_advance_dist: float = 0.05
+    start_position_offset: float = 0.0
+    reverse_dir: bool = False
+    alternate_driving_direction: bool = False
+    enable_domain_randomization: bool = False
+    min_eval_trials: int = 5
+    best_model_metric: BestModelMetric = "progress"
+    body_shell_type: str = "deepracer"
+    car_color: str = "Black"
+
+
+def training_params_for(
+    settings: Settings, *, endpoint_url: str | None = None, worker: int | None = None
+) -> dict[str, str | list[str]]:
+    """Translate settings into the keys of ``training_params.yaml``.
+
+    Args:
+        settings: The run's, or in a multi-config run those of the entry.
+        endpoint_url: Address of the S3 server as workers reach it; None for AWS and for a folder.
+        worker: Number of a multi-config entry, from 1; None when all workers share one file.
+
+    Returns:
+        Texts, and one list of texts (``OBJECT_POSITIONS``); render it with `render_training_params`.
+    """
+    keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
+    params: dict[str, str | list[str]] = _take(settings, _COMMON)
+    params["JOB_TYPE"] = "TRAINING"
+    params["METRICS_S3_OBJECT_KEY"] = keys.metrics(0)
+    params["MODEL_METADATA_FILE_S3_KEY"] = keys.custom_files("model_metadata.json")
+    params["REWARD_FILE_S3_KEY"] = keys.custom_files("reward_function.py")
+    params["ROBOMAKER_SIMULATION_JOB_ACCOUNT_ID"] = "Dummy"
+    params["TRAINING_JOB_ARN"] = "arn:Dummy"
+    if endpoint_url:
+        params["S3_ENDPOINT_URL"] = endpoint_url
+    if settings.race_type == "OBJECT_AVOIDANCE":
+        params.update(_take(settings, _OBSTACLES))
+        positions = [position for position in settings.oa_object_positions.split(";") if position.strip()]
+        if positions:
+            params["OBJECT_POSITIONS"] = positions
+            params["NUMBER_OF_OBSTACLES"] = str(len(positions))
+    if settings.race_type == "HEAD_TO_BOT":
+        params.update(_take(settings, _BOT_CARS))
+    if worker is not None and worker > 1:
+        params["MULTI_CONFIG"] = "True"  # contract 2.6: in every file but the first
+    return params
+
+
+def render_training_params(params: Mapping[str, str | list[str]]) -> bytes:
+    """Return the file's content: an explicit ``---``, sorted keys, every key and value in single quotes.
+
+    Args:
+        params: As `training_params_for` gives them.
+    """
+    text: str = yaml.safe_dump(
+        dict(params),
+        default_flow_style=False,
+        default_style="'",
+        explicit_start=True,
+        allow_unicode=True,
+        width=float("inf"),
+    )
+    return text.encode()
+
+
+def parse_training_params(data: bytes | str, source: str) -> WorldParams:
+    """Read one worker's parameters.
+
+    Args:
+        data: The file's content.
+        source: Its name for messages.
+
+    Returns:
+        What the simulation needs of them, defaults filled in (contract 3.3).
+
+    Raises:
+        FormatError: Everything that is wrong with the file, at once.
+    """
+    fields = FieldReader(_read_yaml(data, source), source)
+    fields.refuse_unknown(KEYS)
+    bucket = fields.text("SAGEMAKER_SHARED_S3_BUCKET", "", is_required=True)
+    fields.text("METRICS_S3_BUCKET", "", is_required=True)
+    params = WorldParams(
+        world_name=fields.text("WORLD_NAME", "", is_required=True),
+        bucket=bucket,
+        prefix=fields.text("SAGEMAKER_SHARED_S3_PREFIX", "", is_required=True),
+        metrics_key=fields.text("METRICS_S3_OBJECT_KEY", "", is_required=True),
+        model_metadata_key=fields.text("MODEL_METADATA_FILE_S3_KEY", "", is_required=True),
+        reward_key=fields.text("REWARD_FILE_S3_KEY", "", is_required=True),
+        num_workers=fields.integer("NUM_WORKERS", 1, low=1, high=10_000),
+        race_type=cast("RaceType", fields.choice("RACE_TYPE", "TIME_TRIAL", _RACE_TYPES)),
+        change_start_position=fields.boolean("CHANGE_START_POSITION", default=True),
+        round_robin_advance_dist=fields.number("ROUND_ROBIN_ADVANCE_DIST", 0.05, low=0.0, high=1.0),
+        start_position_offset=fields.number("START_POSITION_OFFSET", 0.0, low=0.0, high=1.0),
+        reverse_dir=fields.boolean("REVERSE_DIR", default=False),
+        alternate_driving_direction=fields.boolean("ALTERNATE_DRIVING_DIRECTION", default=False),
+        enable_domain_randomization=fields.boolean("ENABLE_DOMAIN_RANDOMIZATION", default=False),
+        min_eval_trials=fields.integer("MIN_EVAL_TRIALS", 5, low=0, high=10_000),
+        best_model_metric=cast(
+            "BestModelMetric", fields.choice("BEST_MODEL_METRIC", "progress", BEST_MODEL_METRICS, ignores_case=True)
+        ),
+        body_shell_type=fields.choice("BODY_SHELL_TYPE", "deepracer", BODY_SHELLS),
+        car_color=fields.choice("CAR_COLOR", "Black", CAR_COLORS, ignores_case=True),
+    )
+    for key in ("BODY_SHELL_TYPE", "CAR_COLOR"):
+        if not fields.has(key):
+            fields.report(key, f'"{key}" is missing', "a text", f'add "{key}" to {source}')
+    fields.raise_problems()
+    return params
+
+
+def _take(settings: Settings, names: Mapping[str, str]) -> dict[str, str | list[str]]:
+    values = {key: getattr(settings, name) for key, name in names.items()}
+    return {key: "" if value is None else str(value) for key, value in values.items()}
+
+
+def _read_yaml(data: bytes | str, source: str) -> Mapping[str, Any]:
+    try:
+        text = data if isinstance(data, str) else data.decode()
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = yaml.safe_load(text)
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{source} is not text in UTF-8", where=source, expected="YAML") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+        raise FormatError(f"{source} is not YAML: {error.problem}", where=where, expected="YAML") from error
+    except yaml.YAMLError as error:
+        raise FormatError(f"{source} is not YAML: {error}", where=source, expected="YAML") from error
+    if not isinstance(document, dict) or not isinstance(root, yaml.MappingNode):
+        raise FormatError(f"{source} holds {describe(document)}", where=source, expected="'KEY': 'value' lines")
+    seen: set[str] = set()
+    for key, _ in root.value:
+        if key.value in seen:
+            where = f"{source}:{key.start_mark.line + 1}"
+            raise FormatError(f"the key {key.value!r} is there twice", where=where, expected="each key once")
+        seen.add(key.value)
+    return document

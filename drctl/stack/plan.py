@@ -1,0 +1,167 @@
+"""What a run consists of: pure data that an engine carries out and a person can read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from drctl.errors import FormatError
+
+VERSION = 1
+PLAN_FILE = "plan.json"
+
+LINK_PORT_BASE = 7300
+"""Port of run 0's link; run n has the n-th one after it (DESIGN 2)."""
+
+PARENT_PID = "{parent_pid}"
+"""Stands in an argument list for the process id of whoever starts the part."""
+
+PartKind = Literal["trainer", "worker"]
+
+
+@dataclass(frozen=True)
+class RestartPolicy:
+    """When a part that died is started again.
+
+    Attributes:
+        limit: Restarts allowed within the window (DESIGN 4.8); one more death ends the run.
+        window_s: Length of the window.
+        first_delay_s: Pause before the first restart; each further one within the window waits twice as long.
+    """
+
+    limit: int = 5
+    window_s: float = 600.0
+    first_delay_s: float = 0.5
+
+
+@dataclass(frozen=True)
+class LogPolicy:
+    """How much of a part's output is kept: files of at most `max_bytes`, the newest `files` of them."""
+
+    max_bytes: int = 10_000_000
+    files: int = 5
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process of a run.
+
+    Attributes:
+        name: ``trainer``, ``worker-0``, ...; also the name of its log.
+        kind: What it does.
+        argv: Program and arguments; `PARENT_PID` is filled in when it is started.
+        environment: Variables on top of those of whoever started the run.
+        dropped_environment: Prefixes of variables that it must not get, such as ``AWS_``.
+    """
+
+    name: str
+    kind: PartKind
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    dropped_environment: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A run before it is started.
+
+    Attributes:
+        run_id: ``DR_RUN_ID``.
+        run_token: Random name of this start of the run.
+        prefix: Model prefix ``<P>``.
+        engine: How its processes run: ``process``.
+        stack: Which software simulates and trains: ``drctl``.
+        project: Folder of the project.
+        run_folder: Folder of the run's state and logs.
+        link_port: TCP port on which the trainer listens for workers.
+        ticket: File with which this machine's workers join.
+        trainer: The trainer's start file, as `TrainerSpec.to_json` gives it.
+        parts: Its processes, the trainer first.
+        restart: See `RestartPolicy`.
+        log: See `LogPolicy`.
+        stop_grace_s: How long a trainer may take to finish the publish under way when the run is stopped; the workers
+            and the rest need up to 3 s more, which keeps the promise of 15 s (DESIGN 4.8).
+    """
+
+    run_id: int
+    run_token: str
+    prefix: str
+    engine: str
+    stack: str
+    project: str
+    run_folder: str
+    link_port: int
+    ticket: str
+    trainer: Mapping[str, Any]
+    parts: tuple[Part, ...]
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
+    log: LogPolicy = field(default_factory=LogPolicy)
+    stop_grace_s: float = 11.0
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Names of the run's own workers."""
+        return tuple(part.name for part in self.parts if part.kind == "worker")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the mapping that `from_json` reads; it holds no secret."""
+        return {"version": VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunPlan:
+        """Read what `to_json` gave.
+
+        Raises:
+            FormatError: It is not a plan of this version.
+        """
+        try:
+            fields = dict(data)
+            version = fields.pop("version")
+            if version != VERSION:
+                raise ValueError(f"version {version}")
+            fields["parts"] = tuple(_part(part) for part in fields["parts"])
+            fields["restart"] = RestartPolicy(**fields["restart"])
+            fields["log"] = LogPolicy(**fields["log"])
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(
+                f"the run's plan does not fit this version: {error}",
+                where=PLAN_FILE,
+                expected=f"a plan of version {VERSION}",
+                fix="drctl start-training --resume",
+            ) from error
+
+
+def _part(data: Mapping[str, Any]) -> Part:
+    fields = dict(data)
+    fields["argv"] = tuple(fields["argv"])
+    fields["dropped_environment"] = tuple(fields["dropped_environment"])
+    return Part(**fields)
+
+
+def write_plan(plan: RunPlan) -> None:
+    """Write a plan into its run folder, replacing the last one in one step."""
+    path = Path(plan.run_folder) / PLAN_FILE
+    temporary = path.with_name(f".{PLAN_FILE}")
+    temporary.write_text(json.dumps(plan.to_json(), indent=1) + "\n")
+    temporary.replace(path)
+
+
+def read_plan(run_folder: Path) -> RunPlan | None:
+    """Read the plan of a run folder; None when nothing was ever started there.
+
+    Raises:
+        FormatError: It is not a plan of this version.
+    """
+    try:
+        text = (run_folder / PLAN_FILE).read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        data = json.loads(text)
+    except ValueError:
+        data = {}
+    return RunPlan.from_json(data)

@@ -1,0 +1,153 @@
+"""A learner's weights and optimiser as bytes, and back.
+
+The files hold nothing but tensors under canonical names and are read with ``weights_only``, so that a model from
+elsewhere cannot run code.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import Tensor
+
+from drctl.errors import FormatError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from drctl.trainer.networks import ActorCritic
+
+_WEIGHTS: Final = "the weights file"
+_OPTIMIZER: Final = "the optimiser file"
+_STEPS: Final = "steps"  # gradient steps so far, the same for every parameter
+_MOMENTS: Final = ("exp_avg", "exp_avg_sq")  # torch.optim.Adam's names
+_FIX: Final = "resume with the model_metadata.json and heads that the checkpoint was trained with, or start with -w"
+
+
+def start_optimizer(optimizer: torch.optim.Adam) -> None:
+    """Give an optimiser that has made no step the state that its first step would create."""
+    for parameter in _parameters(optimizer):
+        optimizer.state[parameter] = {
+            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+            **{moment: torch.zeros_like(parameter, requires_grad=False) for moment in _MOMENTS},
+        }
+
+
+def save_weights(network: ActorCritic) -> bytes:
+    """Return a network's weights."""
+    return _write(
+        {name: network.canonical(name, parameter.detach()).cpu() for name, parameter in network.parameters.items()}
+    )
+
+
+def load_weights(network: ActorCritic, data: bytes) -> None:
+    """Overwrite a network's weights; nothing changes when they do not fit.
+
+    Raises:
+        FormatError: Every layer that does not fit.
+    """
+    expected = {name: network.canonical(name, parameter.detach()) for name, parameter in network.parameters.items()}
+    tensors = _read(data, expected, _WEIGHTS)
+    for name, parameter in network.parameters.items():
+        network.assign(name, parameter, tensors[name])
+
+
+def save_optimizer(network: ActorCritic, optimizer: torch.optim.Adam) -> bytes:
+    """Return an optimiser's state."""
+    state = _canonical_optimizer(network, optimizer)
+    return _write({name: tensor.cpu() for name, tensor in state.items()})
+
+
+def load_optimizer(network: ActorCritic, optimizer: torch.optim.Adam, data: bytes) -> None:
+    """Overwrite an optimiser's state; nothing changes when it does not fit.
+
+    Raises:
+        FormatError: Every tensor that does not fit.
+    """
+    tensors = _read(data, _canonical_optimizer(network, optimizer), _OPTIMIZER)
+    for name, parameter in network.parameters.items():
+        state = optimizer.state[parameter]
+        state["step"].copy_(tensors[_STEPS])
+        for moment in _MOMENTS:
+            network.assign(name, state[moment], tensors[f"{moment}.{name}"])
+
+
+def copy_state(network: ActorCritic, optimizer: torch.optim.Adam) -> list[Tensor]:
+    """Return a copy of everything an update changes, for `restore_state`."""
+    return [tensor.detach().clone() for tensor in _changing(network, optimizer)]
+
+
+def restore_state(network: ActorCritic, optimizer: torch.optim.Adam, before: list[Tensor]) -> None:
+    """Undo all changes since `copy_state`."""
+    with torch.no_grad():
+        for tensor, old in zip(_changing(network, optimizer), before, strict=True):
+            tensor.copy_(old)
+
+
+def _changing(network: ActorCritic, optimizer: torch.optim.Adam) -> Iterator[Tensor]:
+    for parameter in network.parameters.values():
+        state = optimizer.state[parameter]
+        yield from (parameter, state["step"], *(state[moment] for moment in _MOMENTS))
+
+
+def _canonical_optimizer(network: ActorCritic, optimizer: torch.optim.Adam) -> dict[str, Tensor]:
+    parameters = network.parameters
+    first = next(iter(parameters.values()))
+    return {
+        _STEPS: optimizer.state[first]["step"],
+        **{
+            f"{moment}.{name}": network.canonical(name, optimizer.state[parameter][moment])
+            for name, parameter in parameters.items()
+            for moment in _MOMENTS
+        },
+    }
+
+
+def _parameters(optimizer: torch.optim.Adam) -> Iterator[Tensor]:
+    for group in optimizer.param_groups:
+        yield from group["params"]
+
+
+def _write(tensors: dict[str, Tensor]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(tensors, buffer)
+    return buffer.getvalue()
+
+
+def _read(data: bytes, expected: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    try:
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise FormatError(
+            f"{source} is damaged or something else ({type(error).__name__})",
+            where=source,
+            expected="tensors as this program writes them",
+            fix="resume from another checkpoint",
+        ) from error
+    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
+        raise FormatError(f"{source} holds no named tensors", where=source, fix="resume from another checkpoint")
+    problems = [
+        Problem(f"{name} is missing in {source}", f"{source}: {name}", _shape(tensor), _FIX)
+        for name, tensor in expected.items()
+        if name not in content
+    ]
+    problems += [
+        Problem(f"{name} in {source} belongs to another network", f"{source}: {name}", "no such layer", _FIX)
+        for name in content
+        if name not in expected
+    ]
+    problems += [
+        Problem(f"{name} in {source} has {_shape(content[name])}", f"{source}: {name}", _shape(tensor), _FIX)
+        for name, tensor in expected.items()
+        if name in content and (content[name].shape != tensor.shape or content[name].dtype != tensor.dtype)
+    ]
+    if problems:
+        raise FormatError.from_problems(problems)
+    return content
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"shape {tuple(tensor.shape)} of {str(tensor.dtype).removeprefix('torch.')}"

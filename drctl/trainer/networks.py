@@ -1,0 +1,230 @@
+"""The policy and value networks: built from `formats.network_layout`, initialised as contract 6.3 says.
+
+Weights leave and enter under their canonical names and shapes, those of an ordinary torch network that reads a (1,
+120, 160) picture and flattens channels first. Inside, two of them are kept in an order that computes faster and means
+the same:
+
+- A first convolution with stride 4 reads the picture as 30 x 40 patches of 4 x 4 pixels, so its 8 x 8 kernel becomes
+  a 2 x 2 kernel over 16 channels: a single input channel would leave most of a vector unit idle.
+- The first dense layer takes the features channels last, as the convolutions leave them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from drctl.formats.network_layout import FRAME_HEIGHT, FRAME_WIDTH
+from drctl.trainer.distributions import ActionDistribution, Categorical, Gaussian
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from drctl.formats.network_layout import NetworkLayout
+
+Heads = Literal["shared", "separate"]
+
+CONTINUOUS_OUTPUTS: Final = 2  # steering and speed, contract 6.2
+_PATCH: Final = 4  # pixels; a row of a patch is then one 32-bit word
+_PIXEL_SCALE: Final = 1.0 / 255.0  # contract 6.3
+_VALUE_HEAD_NORM: Final = 1.0  # contract 6.3
+_MEAN_HEAD_NORM: Final = 0.01  # contract 6.3
+_HEADS: Final = ("policy.", "value.", "log_std")
+
+Weights = dict[str, Tensor]
+
+
+class ActorCritic:
+    """A policy and a value function over camera frames.
+
+    Args:
+        layout: Sizes of the layers.
+        num_actions: Number of discrete actions; None for a continuous action space.
+        heads: ``shared``: one trunk carries both heads. ``separate``: a second trunk (``value_embedder.*``,
+            ``value_middleware.*``) carries the value head, as in the original, at twice the cost.
+        seed: Equal seeds give equal weights.
+        device: Where to compute.
+
+    Attributes:
+        parameters: Trainable float32 tensors by canonical name, in their inner order; see `canonical`.
+    """
+
+    def __init__(
+        self, layout: NetworkLayout, num_actions: int | None, *, heads: Heads, seed: int, device: torch.device
+    ) -> None:
+        self._layout = layout
+        self._is_continuous = num_actions is None
+        self._is_shared = heads == "shared"
+        self._has_patches = _reads_patches(layout)
+        self._first_dense = "embedder.dense.0.weight" if layout.embedder_dense else "middleware.0.weight"
+        generator = torch.Generator().manual_seed(seed)
+        initial = _initial_weights(layout, num_actions, heads, generator)
+        self.parameters: Weights = {
+            name: self._to_inner(name, tensor).to(device).requires_grad_() for name, tensor in initial.items()
+        }
+
+    def canonical(self, name: str, inner: Tensor) -> Tensor:
+        """Return a parameter, or a tensor that belongs to it element by element, in its canonical shape and order."""
+        base = name.removeprefix("value_")
+        if self._has_patches and base == "embedder.conv.0.weight":
+            kernel: Tensor = functional.pixel_shuffle(inner, _PATCH)
+            return kernel.contiguous()
+        if base == self._first_dense:
+            height, width, channels = self._layout.feature_map()
+            return inner.view(-1, height, width, channels).permute(0, 3, 1, 2).flatten(1).contiguous()
+        return inner.contiguous()
+
+    def assign(self, name: str, inner: Tensor, canonical: Tensor) -> None:
+        """Overwrite a parameter, or a tensor that belongs to it, by what `canonical` gave."""
+        with torch.no_grad():
+            inner.copy_(self._to_inner(name, canonical))
+
+    def weights_for(self, dtype: torch.dtype) -> Weights:
+        """Return the weights ready to compute in a type: trunks converted and scaled to pixels, heads float32.
+
+        Gradients flow through to `parameters`.
+        """
+        weights = {}
+        for name, parameter in self.parameters.items():
+            tensor: Tensor = parameter
+            if name.endswith("embedder.conv.0.weight"):
+                # Dividing the kernel instead of the frame: bytes are exact in bfloat16, 255ths are not.
+                tensor = tensor * _PIXEL_SCALE
+            weights[name] = tensor if name.startswith(_HEADS) else tensor.to(dtype)
+        return weights
+
+    def forward(self, weights: Mapping[str, Tensor], frames: Tensor) -> tuple[ActionDistribution, Tensor]:
+        """Judge observations.
+
+        Args:
+            weights: From `weights_for`.
+            frames: uint8, contiguous, shape (B, 120, 160).
+
+        Returns:
+            The distribution of the action, and the values, float32, shape (B,).
+        """
+        dtype = weights["embedder.conv.0.weight"].dtype
+        pixels = self._read_pixels(frames).to(dtype)
+        features = self._run_trunk(weights, "", pixels)
+        output = functional.linear(features, weights["policy.weight"], weights["policy.bias"])
+        distribution: ActionDistribution = (
+            Gaussian(output, weights["log_std"]) if self._is_continuous else Categorical(output)
+        )
+        if not self._is_shared:
+            features = self._run_trunk(weights, "value_", pixels)
+        values = functional.linear(features, weights["value.weight"], weights["value.bias"])
+        return distribution, values.squeeze(1)
+
+    def _read_pixels(self, frames: Tensor) -> Tensor:
+        if not self._has_patches:
+            return frames.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        rows, columns = FRAME_HEIGHT // _PATCH, FRAME_WIDTH // _PATCH
+        words = frames.view(torch.int32).view(-1, rows, _PATCH, columns)
+        patches = words.transpose(2, 3).contiguous().view(torch.uint8)
+        return patches.view(-1, rows, columns, _PATCH * _PATCH).permute(0, 3, 1, 2)
+
+    def _run_trunk(self, weights: Mapping[str, Tensor], scope: str, pixels: Tensor) -> Tensor:
+        features = pixels
+        for index, layer in enumerate(self._layout.convolutions):
+            name = f"{scope}embedder.conv.{index}"
+            stride = 1 if index == 0 and self._has_patches else layer.stride
+            features = _relu(functional.conv2d(features, weights[f"{name}.weight"], weights[f"{name}.bias"], stride))
+        features = features.permute(0, 2, 3, 1).flatten(1)
+        for name in self._dense_names(scope):
+            features = _relu(functional.linear(features, weights[f"{name}.weight"], weights[f"{name}.bias"]))
+        return features.float()
+
+    def _dense_names(self, scope: str) -> list[str]:
+        embedder = [f"{scope}embedder.dense.{index}" for index in range(len(self._layout.embedder_dense))]
+        return embedder + [f"{scope}middleware.{index}" for index in range(len(self._layout.middleware_dense))]
+
+    def _to_inner(self, name: str, canonical: Tensor) -> Tensor:
+        base = name.removeprefix("value_")
+        if self._has_patches and base == "embedder.conv.0.weight":
+            canonical = functional.pixel_unshuffle(canonical, _PATCH)
+        elif base == self._first_dense:
+            height, width, channels = self._layout.feature_map()
+            canonical = canonical.reshape(-1, channels, height, width).permute(0, 2, 3, 1).flatten(1)
+        is_kernel = canonical.dim() == 4
+        return canonical.contiguous(memory_format=torch.channels_last if is_kernel else torch.contiguous_format)
+
+
+class _ReluInPlace(torch.autograd.Function):
+    """ReLU that overwrites its input and, on the way back, its output's gradient.
+
+    Every activation of a trunk has one reader, whose gradient nobody else looks at; so both may be overwritten, which
+    saves a pass over memory that is not in the cache.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, features: Tensor) -> Tensor:
+        ctx.mark_dirty(features)
+        features.relu_()
+        ctx.save_for_backward(features)
+        return features
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        if gradient.stride() != features.stride():  # a view of something else
+            gradient = gradient.clone()
+        torch.ops.aten.threshold_backward.grad_input(gradient, features, 0, grad_input=gradient)
+        return gradient
+
+
+def _relu(features: Tensor) -> Tensor:
+    if not torch.is_grad_enabled():
+        return features.relu_()
+    return cast("Tensor", _ReluInPlace.apply(features))  # type: ignore[no-untyped-call]
+
+
+def _reads_patches(layout: NetworkLayout) -> bool:
+    first = layout.convolutions[0]
+    return first.stride == _PATCH and first.kernel % _PATCH == 0
+
+
+def _initial_weights(
+    layout: NetworkLayout, num_actions: int | None, heads: Heads, generator: torch.Generator
+) -> Weights:
+    weights: Weights = {}
+    for scope in ("",) if heads == "shared" else ("", "value_"):
+        channels = 1
+        for index, layer in enumerate(layout.convolutions):
+            shape = (layer.filters, channels, layer.kernel, layer.kernel)
+            _add_layer(weights, f"{scope}embedder.conv.{index}", _glorot_uniform(shape, generator))
+            channels = layer.filters
+        width = math.prod(layout.feature_map())
+        for part, sizes in (("embedder.dense", layout.embedder_dense), ("middleware", layout.middleware_dense)):
+            for index, units in enumerate(sizes):
+                _add_layer(weights, f"{scope}{part}.{index}", _glorot_uniform((units, width), generator))
+                width = units
+    if num_actions is None:
+        _add_layer(weights, "policy", _normalised_columns((CONTINUOUS_OUTPUTS, width), _MEAN_HEAD_NORM, generator))
+        weights["log_std"] = torch.zeros(CONTINUOUS_OUTPUTS)
+    else:
+        _add_layer(weights, "policy", _glorot_uniform((num_actions, width), generator))
+    _add_layer(weights, "value", _normalised_columns((1, width), _VALUE_HEAD_NORM, generator))
+    return weights
+
+
+def _add_layer(weights: Weights, name: str, kernel: Tensor) -> None:
+    weights[f"{name}.weight"] = kernel
+    weights[f"{name}.bias"] = torch.zeros(kernel.shape[0])
+
+
+def _glorot_uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Draw from U(-b, b) with b = sqrt(6 / (fan in + fan out)) (Glorot and Bengio, 2010, equation 16)."""
+    receptive = math.prod(shape[2:])
+    bound = math.sqrt(6.0 / (receptive * (shape[0] + shape[1])))
+    return (torch.rand(shape, generator=generator) * 2.0 - 1.0) * bound
+
+
+def _normalised_columns(shape: tuple[int, int], norm: float, generator: torch.Generator) -> Tensor:
+    """Draw a layer whose incoming weights of each output have a given Euclidean norm."""
+    kernel = torch.randn(shape, generator=generator)
+    lengths: Tensor = kernel.square().sum(dim=1, keepdim=True).sqrt()
+    return kernel * (norm / lengths)

@@ -1,0 +1,349 @@
+"""Proximal policy optimisation with the original's constants (contract 6.4).
+
+Reference: Schulman et al., Proximal Policy Optimization Algorithms, 2017 (arXiv 1707.06347), equations 7 and 9.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from drctl.errors import FailedError, NotSupportedError
+from drctl.formats.frozen_graph import encode_policy
+from drctl.formats.network_layout import NETWORKS
+from drctl.simulation.random import STREAM_SHUFFLE, keyed_permutation
+from drctl.trainer import learner_state
+from drctl.trainer.gae import Estimate, estimate_advantages, standardise
+from drctl.trainer.networks import ActorCritic, Heads
+from drctl.trainer.policies import NetworkPolicy
+from drctl.trainer.precision import Precision, PrecisionRequest, compute_dtype, precision_on
+from drctl.trainer.transitions import Minibatch, Transitions, as_tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from drctl.formats.hyperparameters import Hyperparameters, ValueLoss
+    from drctl.formats.model_metadata import ModelMetadata
+    from drctl.trainer.rollout import Episode, Policy
+
+CLIP_RANGE: Final = 0.2  # contract 6.4
+VALUE_LOSS_COEF: Final = 1.0  # contract 6.4
+HUBER_DELTA: Final = 1.0  # contract 6.4
+ADAM_BETAS: Final = (0.9, 0.999)  # contract 6.4
+ADAM_EPSILON: Final = 1e-5  # contract 6.4
+# Rows that go through the network at once: on a CPU few enough for the activations to stay near the caches.
+_ROWS_AT_ONCE: Final = {"cpu": 256, "cuda": 4096}
+_LARGE_RETURN: Final = 1e4  # returns beyond this are a likelier cause of a broken update than the learning rate
+
+
+@dataclass(frozen=True)
+class EpochStats:
+    """Means over the transitions of one epoch.
+
+    Attributes:
+        policy_loss: Clipped surrogate, without the entropy bonus.
+        value_loss: Huber or squared error.
+        entropy: Of the policy, in nats.
+        kl_divergence: From the policy that played to the one that is learned.
+    """
+
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    kl_divergence: float
+
+
+@dataclass(frozen=True)
+class UpdateStats:
+    """What an update did.
+
+    Attributes:
+        epochs: One entry per epoch.
+        samples: Transitions that went through the network, all epochs together.
+        seconds: Wall time.
+    """
+
+    epochs: tuple[EpochStats, ...]
+    samples: int
+    seconds: float
+
+
+def policy_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor) -> Tensor:
+    """Return the clipped surrogate loss of each row, shape (B,); to be minimised.
+
+    Reference: Schulman 2017, equation 7: -min(r A, clip(r, 1 - eps, 1 + eps) A) with r = pi(a|s) / pi_old(a|s).
+    """
+    ratio = (log_probs - old_log_probs).exp()
+    return -torch.minimum(ratio * advantages, ratio.clamp(1.0 - CLIP_RANGE, 1.0 + CLIP_RANGE) * advantages)
+
+
+def value_loss(values: Tensor, returns: Tensor, kind: ValueLoss) -> Tensor:
+    """Return the loss of each row's value, shape (B,): Huber with delta 1, or the squared error."""
+    if kind == "huber":
+        return functional.huber_loss(values, returns, reduction="none", delta=HUBER_DELTA)
+    return (values - returns).square()
+
+
+def minibatch_size(wanted: int, transitions: int) -> int:
+    """Return the minibatch size for an iteration.
+
+    With no more transitions than wanted it is the largest power of two they can fill (contract 6.4).
+    """
+    return wanted if transitions > wanted else 1 << (transitions.bit_length() - 1)
+
+
+class PpoLearner:
+    """A policy and its update.
+
+    Equal seeds, hyperparameters and episodes give equal weights, bit for bit, on equal machines with an equal number
+    of threads (``torch.set_num_threads``), because floating point sums depend on how they are split.
+
+    Args:
+        metadata: Action space, network and camera.
+        hyperparameters: How to learn.
+        seed: Of the initial weights, the action noise and the shuffling.
+        device: None for the GPU where there is one.
+        precision: See `precision.choose_precision`.
+        heads: See `networks.ActorCritic`.
+        threads: Threads to compute with, for the whole process; None leaves torch's number.
+
+    Attributes:
+        precision: ``fp32`` or ``bf16``; part of every checkpoint, kept by a resume.
+        device_name: ``cpu`` or the GPU's name.
+
+    Raises:
+        NotSupportedError: The hyperparameters ask for an exploration that this version does not have.
+    """
+
+    def __init__(
+        self,
+        metadata: ModelMetadata,
+        hyperparameters: Hyperparameters,
+        *,
+        seed: int,
+        device: str | None = None,
+        precision: PrecisionRequest = "auto",
+        heads: Heads = "shared",
+        threads: int | None = None,
+    ) -> None:
+        if hyperparameters.exploration != "categorical":
+            raise NotSupportedError(
+                f"exploration_type {hyperparameters.exploration!r} is not in this version",
+                where="hyperparameters.json: exploration_type",
+                expected="categorical",
+                fix='set "exploration_type": "categorical" in hyperparameters.json',
+            )
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._metadata = metadata
+        self._hyperparameters = hyperparameters
+        self._seed = seed
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.precision: Precision = precision_on(self._device, precision)
+        self.device_name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
+        layout = NETWORKS[metadata.neural_network]
+        self._network = ActorCritic(layout, metadata.num_actions, heads=heads, seed=seed, device=self._device)
+        self._optimizer = torch.optim.Adam(
+            list(self._network.parameters.values()),
+            lr=hyperparameters.learning_rate,
+            betas=ADAM_BETAS,
+            eps=ADAM_EPSILON,
+            fused=True,
+        )
+        learner_state.start_optimizer(self._optimizer)
+        self._rows_at_once = _ROWS_AT_ONCE[self._device.type]
+
+    @property
+    def description(self) -> str:
+        """Device and precision for people, such as ``cpu (2 threads), bf16``."""
+        place = f"cpu ({torch.get_num_threads()} threads)" if self._device.type == "cpu" else self.device_name
+        return f"{place}, {self.precision}"
+
+    def sampler(self) -> Policy:
+        """Return the policy as it is now, drawing its actions at random."""
+        return self._policy(self.precision, is_greedy=False)
+
+    def greedy(self) -> Policy:
+        """Return the policy as it is now, taking the likeliest action, always computed in float32."""
+        return self._policy("fp32", is_greedy=True)
+
+    def update(
+        self, episodes: Sequence[Episode], iteration: int, on_minibatch: Callable[[int, int], None]
+    ) -> UpdateStats:
+        """Learn from the episodes of one iteration, all of them played by the present policy.
+
+        When anything goes wrong, or `on_minibatch` raises, weights and optimiser are as before.
+
+        Args:
+            episodes: In an order that does not depend on when they ended.
+            iteration: Number of the iteration; decides the shuffling.
+            on_minibatch: Called after each minibatch with the number done and the number there will be.
+
+        Raises:
+            FailedError: The loss or a weight is not a finite number any more.
+        """
+        started = time.perf_counter()
+        transitions = self._estimate(episodes)
+        size = minibatch_size(self._hyperparameters.minibatch_size, len(transitions))
+        per_epoch = len(transitions) // size
+        total = per_epoch * self._hyperparameters.num_epochs
+        epochs = []
+        with self._undone_on_failure():
+            for epoch in range(self._hyperparameters.num_epochs):
+                order = keyed_permutation(self._seed, STREAM_SHUFFLE, iteration, epoch, len(transitions))
+                sums = np.zeros(4)
+                for number in range(per_epoch):
+                    sums += self._step(transitions.gather(order[number * size : (number + 1) * size]))
+                    if not np.isfinite(sums).all():
+                        raise self._broken(transitions, iteration, epoch)
+                    on_minibatch(epoch * per_epoch + number + 1, total)
+                epochs.append(EpochStats(*(sums / per_epoch).tolist()))
+            if not all(bool(parameter.isfinite().all()) for parameter in self._network.parameters.values()):
+                raise self._broken(transitions, iteration, self._hyperparameters.num_epochs - 1)
+        return UpdateStats(tuple(epochs), total * size, time.perf_counter() - started)
+
+    def weights(self) -> bytes:
+        """Return the weights for `load_weights`: float32 tensors by canonical name, as ``torch.save`` writes them."""
+        return learner_state.save_weights(self._network)
+
+    def load_weights(self, data: bytes) -> None:
+        """Take over weights.
+
+        Raises:
+            FormatError: The file is no such file or belongs to another network; it names every layer that does not fit.
+        """
+        learner_state.load_weights(self._network, data)
+
+    def optimizer_state(self) -> bytes:
+        """Return the optimiser's state for `load_optimizer_state`; with `weights` all that an exact resume needs."""
+        return learner_state.save_optimizer(self._network, self._optimizer)
+
+    def load_optimizer_state(self, data: bytes) -> None:
+        """Take over an optimiser's state; the learning rate stays that of the hyperparameters.
+
+        Raises:
+            FormatError: See `load_weights`.
+        """
+        learner_state.load_optimizer(self._network, self._optimizer, data)
+
+    def frozen_graph(self) -> bytes:
+        """Return the policy as the file that the physical car loads."""
+        with torch.no_grad():
+            weights: dict[str, NDArray[np.float32]] = {
+                name: self._network.canonical(name, parameter).cpu().numpy()
+                for name, parameter in self._network.parameters.items()
+            }
+        metadata = self._metadata
+        return encode_policy(metadata.neural_network, metadata.num_actions, metadata.camera, weights)
+
+    def _policy(self, precision: Precision, *, is_greedy: bool) -> NetworkPolicy:
+        return NetworkPolicy(
+            self._network,
+            compute_dtype(precision),
+            self._device,
+            seed=self._seed,
+            is_greedy=is_greedy,
+            rows_at_once=self._rows_at_once,
+        )
+
+    def _estimate(self, episodes: Sequence[Episode]) -> Transitions:
+        if not any(len(episode) for episode in episodes):
+            raise FailedError("the iteration has no step to learn from", expected="at least one episode with a step")
+        final_values = self._judge_final_frames(episodes)
+        estimates: list[Estimate] = [
+            estimate_advantages(
+                episode.rewards, episode.values, truncated_value=final_value, gamma=self._hyperparameters.gamma
+            )
+            for episode, final_value in zip(episodes, final_values, strict=True)
+        ]
+        advantages = standardise(np.concatenate([estimate.advantages for estimate in estimates]))
+        returns = np.concatenate([estimate.returns for estimate in estimates])
+        return Transitions(episodes, advantages, returns, self._device)
+
+    def _judge_final_frames(self, episodes: Sequence[Episode]) -> list[float | None]:
+        """Return the value behind each truncated episode, None for terminated ones."""
+        values: list[float | None] = [None] * len(episodes)
+        with torch.inference_mode():
+            weights = self._network.weights_for(compute_dtype(self.precision))
+            for number, episode in enumerate(episodes):
+                if episode.terminated:
+                    continue
+                if episode.final_frame is None:
+                    raise ValueError(f"episode {number} was cut off but has no final observation")
+                frame = as_tensor(episode.final_frame[np.newaxis]).to(self._device)
+                values[number] = float(self._network.forward(weights, frame)[1])
+        return values
+
+    def _step(self, batch: Minibatch) -> NDArray[np.float64]:
+        """Make one gradient step; return the means that `EpochStats` holds."""
+        self._optimizer.zero_grad(set_to_none=True)
+        count = len(batch.frames)
+        sums = torch.zeros(4, dtype=torch.float64, device=self._device)
+        for start in range(0, count, self._rows_at_once):
+            rows = slice(start, start + self._rows_at_once)
+            weights = self._network.weights_for(compute_dtype(self.precision))
+            distribution, values = self._network.forward(weights, batch.frames[rows])
+            log_probs = distribution.log_prob(batch.actions[rows])
+            surrogate = policy_loss(log_probs, batch.log_probs[rows], batch.advantages[rows]).sum()
+            error = value_loss(values, batch.returns[rows], self._hyperparameters.value_loss).sum()
+            entropy = distribution.entropy().sum()
+            # Schulman 2017, equation 9, with its sign turned: gradient steps go down.
+            loss = surrogate + VALUE_LOSS_COEF * error - self._hyperparameters.entropy_coef * entropy
+            (loss / count).backward()  # type: ignore[no-untyped-call]
+            with torch.no_grad():
+                kl = _kl_divergence(log_probs, batch.log_probs[rows]).sum()
+                sums += torch.stack([surrogate, error, entropy, kl]).double()
+        self._optimizer.step()
+        means: NDArray[np.float64] = (sums / count).cpu().numpy()
+        return means
+
+    @contextmanager
+    def _undone_on_failure(self) -> Iterator[None]:
+        before = learner_state.copy_state(self._network, self._optimizer)
+        try:
+            yield
+        except BaseException:
+            learner_state.restore_state(self._network, self._optimizer, before)
+            raise
+        finally:
+            self._optimizer.zero_grad(set_to_none=True)
+
+    def _broken(self, transitions: Transitions, iteration: int, epoch: int) -> FailedError:
+        largest = transitions.largest_return()
+        what = f"the update of iteration {iteration} broke in epoch {epoch}: its loss is not a finite number any more"
+        if not np.isfinite(largest):
+            return FailedError(
+                what,
+                expected="finite rewards and values",
+                fix="resume from an older checkpoint: drctl start-training --resume",
+            )
+        if largest > _LARGE_RETURN:
+            return FailedError(
+                what,
+                where="reward_function.py",
+                expected=f"returns of moderate size; the largest sum of discounted rewards was {largest:.3g}",
+                fix="return smaller rewards in custom_files/reward_function.py, about 1 per step",
+            )
+        return FailedError(
+            what,
+            where="hyperparameters.json: lr",
+            expected=f"a learning rate that stays stable; {self._hyperparameters.learning_rate:g} is probably too high",
+            fix='lower "lr" in custom_files/hyperparameters.json, for example to 0.0003',
+        )
+
+
+def _kl_divergence(log_probs: Tensor, old_log_probs: Tensor) -> Tensor:
+    """Estimate KL(old, new) from each row as (r - 1) - log r, which is never negative.
+
+    Reference: Schulman, Approximating KL Divergence, 2020.
+    """
+    difference = log_probs - old_log_probs
+    return difference.expm1() - difference

@@ -1,0 +1,108 @@
+"""The transitions of an iteration, ordered by (episode, step), and minibatches of them.
+
+Frames are never copied as a whole: they stay the bytes of their episodes, and a minibatch gathers the rows it needs.
+Only a GPU gets a copy of its own, once per iteration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from drctl.trainer.rollout import Episode
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """Some transitions, on the device.
+
+    Attributes:
+        frames: uint8, shape (B, 120, 160).
+        actions: int64 (B,) or float32 (B, 2).
+        log_probs: Of the actions when they were drawn, float32, shape (B,).
+        advantages: Standardised, float32, shape (B,).
+        returns: Targets of the value function, float32, shape (B,).
+    """
+
+    frames: Tensor
+    actions: Tensor
+    log_probs: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+
+class Transitions:
+    """What an update learns from.
+
+    Args:
+        episodes: Their transitions are numbered in this order.
+        advantages: Standardised, shape (number of transitions,).
+        returns: Same shape.
+        device: Where minibatches are made.
+    """
+
+    def __init__(
+        self,
+        episodes: Sequence[Episode],
+        advantages: NDArray[np.float32],
+        returns: NDArray[np.float32],
+        device: torch.device,
+    ) -> None:
+        self._frames = [as_tensor(episode.frames) for episode in episodes]
+        if device.type != "cpu":
+            self._frames = [torch.cat(self._frames).to(device)]
+        self._ends = np.cumsum([len(frames) for frames in self._frames])
+        self._actions = as_tensor(np.concatenate([episode.actions for episode in episodes])).to(device)
+        self._log_probs = as_tensor(np.concatenate([episode.log_probs for episode in episodes])).to(device)
+        self._advantages = as_tensor(advantages).to(device)
+        self._returns = as_tensor(returns).to(device)
+        self._device = device
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def largest_return(self) -> float:
+        """Return the largest absolute target of the value function; not finite when one of them is not."""
+        return float(self._returns.abs().max())
+
+    def gather(self, numbers: NDArray[np.int64]) -> Minibatch:
+        """Collect transitions, in ascending order of their numbers.
+
+        Args:
+            numbers: Numbers of transitions, each at most once, shape (B,).
+        """
+        numbers = np.sort(numbers)
+        index = torch.from_numpy(numbers).to(self._device)
+        return Minibatch(
+            self._gather_frames(numbers),
+            self._actions[index],
+            self._log_probs[index],
+            self._advantages[index],
+            self._returns[index],
+        )
+
+    def _gather_frames(self, numbers: NDArray[np.int64]) -> Tensor:
+        shape = self._frames[0].shape[1:]
+        frames = torch.empty((len(numbers), *shape), dtype=torch.uint8, device=self._device)
+        stops = np.searchsorted(numbers, self._ends)
+        start = 0
+        for source, end, stop in zip(self._frames, self._ends, stops, strict=True):
+            if stop > start:
+                rows = torch.from_numpy(numbers[start:stop] - (end - len(source))).to(self._device)
+                torch.index_select(source, 0, rows, out=frames[start:stop])
+            start = stop
+        return frames
+
+
+def as_tensor(array: NDArray[Any]) -> Tensor:
+    """View an array as a tensor; it is copied only where it is read-only or has gaps."""
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))

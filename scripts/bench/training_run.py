@@ -1,0 +1,92 @@
+"""A real training in a folder of its own, driven through the command line as a user would, for the benchmarks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+PREFIX = "bench"
+
+
+class TrainingRun:
+    """A project in a temporary folder with one training in it.
+
+    Args:
+        settings: ``DR_*`` settings that differ from what ``drctl init`` writes.
+        hyperparameters: Entries of ``hyperparameters.json`` that differ from the shipped ones.
+    """
+
+    def __init__(self, settings: Mapping[str, str], hyperparameters: Mapping[str, Any] | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="drctl-bench-"))
+        self._drctl = [sys.executable, "-m", "drctl"]
+        self.command("init")
+        assignments = {"DR_LOCAL_S3_MODEL_PREFIX": PREFIX, "DR_RUN_ID": "7", **settings}
+        self.command("config", "set", *(f"{name}={value}" for name, value in assignments.items()))
+        if hyperparameters:
+            file = self.folder / "custom_files" / "hyperparameters.json"
+            file.write_text(json.dumps({**json.loads(file.read_text()), **hyperparameters}))
+        self.entered = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        subprocess.run([*self._drctl, "stop-training"], cwd=self.folder, capture_output=True, check=False)
+        shutil.rmtree(self.folder)
+
+    def command(self, *arguments: str) -> str:
+        """Run one drctl command in the project and return its output; a failure ends the benchmark."""
+        done = subprocess.run([*self._drctl, *arguments], cwd=self.folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"drctl {' '.join(arguments)} exited {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def start(self) -> None:
+        """Press Enter on ``drctl start-training -q`` and note when; it returns before the training has ended."""
+        self.entered = time.time()
+        self.command("start-training", "-q")
+
+    def status(self) -> dict[str, Any]:
+        """Return the trainer's status file, empty while there is none."""
+        return self._read("status.json")
+
+    def iterations(self) -> list[dict[str, Any]]:
+        """Return the summaries of all iterations so far, in order."""
+        folder = self._model / "iterations"
+        files = sorted(folder.glob("*.json"), key=lambda file: int(file.stem)) if folder.is_dir() else []
+        return [json.loads(file.read_text()) for file in files]
+
+    def manifest(self, number: int) -> dict[str, Any]:
+        """Return the manifest of a checkpoint."""
+        return self._read(f"manifests/{number}.json")
+
+    def wait(self, condition: Callable[[], bool], limit_s: float) -> float | None:
+        """Wait for a condition; return seconds since Enter when it was seen, or None at the limit or the run's end."""
+        while time.time() - self.entered < limit_s:
+            if condition():
+                return time.time() - self.entered
+            if self.status().get("outcome"):
+                return time.time() - self.entered if condition() else None
+            time.sleep(0.1)
+        return None
+
+    @property
+    def _model(self) -> Path:
+        return self.folder / "data" / "bucket" / PREFIX / ".drctl"
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads((self._model / name).read_text())
+        except FileNotFoundError:
+            return {}
+        return content
