@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Final
 
 from drctl.config.registry import fix_for
@@ -13,19 +14,15 @@ STREAM_PORT: Final = 8080  # contract 3.1: plus DR_RUN_ID under Swarm
 EVALUATION_STREAM_PORT: Final = 8180  # contract 3.1, likewise
 
 
-def find_contradictions(settings: Settings) -> list[Problem]:
-    """List what contradicts itself, each with the places of the values."""
-    checks = (
-        _check_store(settings),
-        _check_prefixes(settings),
-        _check_file_names(settings),
-        _check_clone(settings),
-        _check_resets(settings),
-        _check_lane_changes(settings),
-        _check_race_type(settings),
-        _check_ports(settings),
-    )
-    return [problem for problem in checks if problem is not None]
+def find_contradictions(settings: Settings, unreadable: Collection[str] = ()) -> list[Problem]:
+    """List what contradicts itself, each with the places of the values.
+
+    Args:
+        settings: All values.
+        unreadable: Settings whose value was refused already; nothing is said about them.
+    """
+    found = (check(settings) for names, check in _CHECKS if not set(names) & set(unreadable))
+    return [problem for problem in found if problem is not None]
 
 
 def _places(settings: Settings, *names: str) -> str:
@@ -104,17 +101,6 @@ def _check_lane_changes(settings: Settings) -> Problem | None:
     )
 
 
-def _check_race_type(settings: Settings) -> Problem | None:
-    if settings.race_type != "HEAD_TO_MODEL" or not settings.train_multi_config:
-        return None
-    return Problem(
-        "DR_RACE_TYPE is HEAD_TO_MODEL, which is for evaluations, and DR_TRAIN_MULTI_CONFIG is for trainings",
-        _places(settings, "DR_RACE_TYPE", "DR_TRAIN_MULTI_CONFIG"),
-        "one of the two",
-        _fix(settings, "DR_TRAIN_MULTI_CONFIG", "False"),
-    )
-
-
 def _check_ports(settings: Settings) -> Problem | None:
     ports = {LINK_PORT + settings.run_id: "the trainer's link (7300 + DR_RUN_ID)"}
     if settings.docker_style == "swarm":
@@ -129,3 +115,14 @@ def _check_ports(settings: Settings) -> Problem | None:
         "another port",
         _fix(settings, "DR_WEBVIEWER_PORT", "8099"),
     )
+
+
+_CHECKS: Final[tuple[tuple[tuple[str, ...], Callable[[Settings], Problem | None]], ...]] = (
+    (("DR_CLOUD", "DR_REMOTE_MINIO_URL"), _check_store),
+    (("DR_LOCAL_S3_MODEL_PREFIX", "DR_LOCAL_S3_CUSTOM_FILES_PREFIX"), _check_prefixes),
+    (("DR_LOCAL_S3_TRAINING_PARAMS_FILE", "DR_LOCAL_S3_EVAL_PARAMS_FILE"), _check_file_names),
+    (("DR_LOCAL_S3_PRETRAINED", "DR_LOCAL_S3_PRETRAINED_PREFIX", "DR_LOCAL_S3_MODEL_PREFIX"), _check_clone),
+    (("DR_EVAL_MAX_RESETS",), _check_resets),
+    (("DR_H2B_LOWER_LANE_CHANGE_TIME", "DR_H2B_UPPER_LANE_CHANGE_TIME"), _check_lane_changes),
+    (("DR_WEBVIEWER_PORT", "DR_RUN_ID", "DR_DOCKER_STYLE"), _check_ports),
+)

@@ -13,7 +13,9 @@ from typing import Final
 
 from drctl.errors import Problem
 
-_ASSIGNMENT: Final = re.compile(r"(?P<indent>\s*)(?P<export>export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=(?P<rest>.*)")
+_ASSIGNMENT: Final = re.compile(
+    r"(?P<indent>\s*)(?P<export>export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=(?P<rest>.*)"
+)
 _REFERENCE: Final = re.compile(
     r"\$(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)(?::?-(?P<fallback>[^{}$]*))?\})"
 )
@@ -88,7 +90,7 @@ def parse_env_file(text: str, label: str) -> EnvFile:
         match = _ASSIGNMENT.fullmatch(line)
         if match is None:
             problems.append(
-                Problem(f"cannot read {_shorten(stripped)!r}", where, "NAME=value", f"mend or delete {where}")
+                Problem(f"cannot read {_first_word(stripped)!r}", where, "NAME=value", f"mend or delete {where}")
             )
             continue
         try:
@@ -277,9 +279,13 @@ class _ValueReader:
 def _unclosed(mark: str) -> _UnreadableValueError:
     kind = "double" if mark == '"' else "single"
     return _UnreadableValueError(
-        f"a {kind} quote is opened and not closed", f"a second {mark} on the same line", f"close the quote, or write \\{mark},"
+        f"a {kind} quote is opened and not closed",
+        f"a second {mark} on the same line",
+        f"close the quote, or write \\{mark},",
     )
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:37]}..."
+def _first_word(text: str) -> str:
+    """Return enough to find the line by, and not what may be a password."""
+    word = re.split(r"[\s:=]", text, maxsplit=1)[0]
+    return word if len(word) == len(text) and len(word) <= 40 else f"{word[:40]} ..."

@@ -71,11 +71,13 @@ class Resolution:
         given = self.given(name)
         return self._expand(given, len(given) - 1, (name,)) if given else ""
 
+    def text_of_default(self, name: str) -> str:
+        """Return what a setting comes to when nothing sets it, given the values of the others."""
+        return self._expand_default(SETTINGS[name].default_text, (name,))
+
     def _expand(self, given: Sequence[Given], level: int, path: tuple[str, ...]) -> str:
         one = given[level]
-        return "".join(
-            part if isinstance(part, str) else self._look_up(part, one, level, path) for part in one.parts
-        )
+        return "".join(part if isinstance(part, str) else self._look_up(part, one, level, path) for part in one.parts)
 
     def _look_up(self, reference: Reference, user: Given, level: int, path: tuple[str, ...]) -> str:
         name = todays_name(reference.name)
@@ -86,13 +88,10 @@ class Resolution:
             self._report_circle(user, (*path[path.index(name) :], name))
             return ""
         if given:
-            found = self._expand(given, len(given) - 1, (*path, name))
-        else:
-            found = self._look_up_elsewhere(name, path)
-            if found is None:
-                if reference.fallback is None:
-                    self._report_unknown(reference, user)
-                found = ""
+            return self._expand(given, len(given) - 1, (*path, name)) or reference.fallback or ""
+        found = self._look_up_elsewhere(name, path)
+        if found is None and reference.fallback is None:
+            self._report_unknown(reference, user)
         return found or reference.fallback or ""
 
     def _look_up_elsewhere(self, name: str, path: tuple[str, ...]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 from drctl import secrets
 from drctl.config.checks import find_contradictions
-from drctl.config.env_file import EnvFile, parse_env_file
+from drctl.config.env_file import EnvFile, Reference, parse_env_file
 from drctl.config.layers import Given, Resolution, layer_of_file, layer_of_mapping
 from drctl.config.registry import (
     DERIVED_NAMES,
@@ -83,7 +84,7 @@ def find_root(start: Path | None = None) -> Path:
     raise ConfigError(
         f"{start} is not a project",
         expected=f"a {RUN_FILE} in this folder or in one above it",
-        fix="drctl init",
+        fix="drctl init" if start == Path.cwd() else f"drctl init {start}",
     )
 
 
@@ -124,9 +125,7 @@ def read_env_files(root: Path) -> dict[str, str]:
             texts[name] = ""
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
-            problems.append(
-                Problem(f"{name} is not UTF-8 text", f"{name}:{line}", "UTF-8", f"save {name} as UTF-8")
-            )
+            problems.append(Problem(f"{name} is not UTF-8 text", f"{name}:{line}", "UTF-8", f"save {name} as UTF-8"))
         except OSError as error:
             problems.append(Problem(f"{name} cannot be read: {error.strerror}", name, "a file that this user may read"))
     if problems:
@@ -142,7 +141,8 @@ def project_of_texts(
     Args:
         root: The project's folder.
         texts: As `read_env_files` gives them.
-        overrides: See `load_project`; `environment` likewise.
+        overrides: See `load_project`.
+        environment: See `load_project`.
 
     Raises:
         ConfigError: Everything that is wrong, at once.
@@ -158,16 +158,15 @@ def project_of_texts(
     problems += [problem for layer in [*file_layers, shell] for problem in _check_older_names(layer)]
     problems += [_unknown(name, COMMAND_LINE) for name in overrides if todays_name(name) not in SETTINGS]
     values, origins, refused = _read_values(resolution)
-    problems += [*resolution.problems, *refused]
+    problems += [*resolution.problems, *refused.values()]
     settings = Settings(**values, origins=MappingProxyType(origins))
-    problems += find_contradictions(settings)
+    problems += find_contradictions(settings, refused)
     if problems:
         raise ConfigError.from_problems(sorted(problems, key=_by_place))
-    without_shell = Resolution(file_layers, environment)
     return Project(
         root,
         settings,
-        MappingProxyType(_compare(shell, resolution, without_shell)),
+        MappingProxyType(_compare(shell, Resolution(file_layers, environment))),
         tuple(_describe_oddities(files, shell)),
     )
 
@@ -185,7 +184,7 @@ def _check_names(file: EnvFile) -> list[Problem]:
                     f"delete {origin}",
                 )
             )
-        elif name.casefold().startswith("dr_") and not {todays_name(name), name} & {*SETTINGS, *RETIRED_NAMES}:
+        elif name.casefold().startswith("dr_") and todays_name(name) not in SETTINGS and name not in RETIRED_NAMES:
             problems.append(_unknown(name, origin))
     return problems
 
@@ -218,9 +217,9 @@ def _check_older_names(layer: list[Given]) -> list[Problem]:
     return problems
 
 
-def _read_values(resolution: Resolution) -> tuple[dict[str, Any], dict[str, Origin], list[Problem]]:
+def _read_values(resolution: Resolution) -> tuple[dict[str, Any], dict[str, Origin], dict[str, Problem]]:
     values: dict[str, Any] = {}
-    origins, problems = {}, []
+    origins, problems = {}, {}
     for name in resolution.names():
         text = resolution.text(name)
         entry = SETTINGS.get(name)
@@ -229,7 +228,7 @@ def _read_values(resolution: Resolution) -> tuple[dict[str, Any], dict[str, Orig
         given = resolution.given(name)[-1]
         value = parse_value(entry, text)
         if isinstance(value, Refusal):
-            problems.append(_refuse(entry, given, text, value))
+            problems[name] = _refuse(entry, given, text, value)
         else:
             values[entry.attribute] = value
             origins[name] = given.origin
@@ -237,15 +236,17 @@ def _read_values(resolution: Resolution) -> tuple[dict[str, Any], dict[str, Orig
 
 
 def _refuse(entry: Setting, given: Given, text: str, refusal: Refusal) -> Problem:
+    # Keys do not belong into addresses; an address that is refused for them must not show them.
+    shown = re.sub(r"//[^/@]*@", "//[REDACTED]@", text)
     return Problem(
-        f"{given.written_name} is {text!r}",
+        f"{given.written_name} is {shown!r}",
         str(given.origin),
         refusal.expected,
         fix_for(entry.name, refusal.suggestion, given.origin.source),
     )
 
 
-def _compare(shell: list[Given], resolution: Resolution, without: Resolution) -> dict[str, tuple[str, str]]:
+def _compare(shell: list[Given], without: Resolution) -> dict[str, tuple[str, str]]:
     overrides = {}
     for name in {given.name for given in shell}:
         entry = SETTINGS[name]
@@ -261,6 +262,8 @@ def _compare(shell: list[Given], resolution: Resolution, without: Resolution) ->
 
 def _describe_oddities(files: list[EnvFile], shell: list[Given]) -> list[str]:
     notes = []
+    assignments = [assignment for file in files for assignment in file.assignments]
+    needed = {part.name for one in assignments for part in one.parts if isinstance(part, Reference)}
     for file in files:
         seen: dict[str, int] = {}
         for assignment in file.assignments:
@@ -269,6 +272,8 @@ def _describe_oddities(files: list[EnvFile], shell: list[Given]) -> list[str]:
                 notes.append(f"{name} is set twice; {place} counts, {file.label}:{seen[name]} does not")
             seen[name] = assignment.line
             notes += _describe_name(name, assignment.parts, place)
+            if not name.startswith("DR_") and name not in {*needed, *RETIRED_NAMES}:
+                notes.append(f"{name} ({place}) is no setting, and no value uses it")
     for given in shell:
         notes += _describe_name(given.written_name, given.parts, str(given.origin))
     return notes

@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
-from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from drctl.config.setting import METADATA_KEY, Declaration, Setting
 from drctl.config.settings import Settings
@@ -35,7 +35,7 @@ def _read_declarations() -> dict[str, Setting]:
 
 
 def _make_entry(attribute: str, hint: Any, default: Any, about: Declaration) -> Setting:
-    is_optional = isinstance(hint, types.UnionType)
+    is_optional = get_origin(hint) in (types.UnionType, Union)
     if is_optional:
         (hint,) = (kind for kind in get_args(hint) if kind is not type(None))
     choices: tuple[str, ...] = get_args(hint) if get_origin(hint) is Literal else ()
@@ -109,18 +109,12 @@ def is_used(setting: Setting, settings: Settings) -> bool:
 
 def has_default(setting: Setting, settings: Settings) -> bool:
     """Tell whether a setting has the value it would have if nothing set it."""
-    default = setting.default
-    if isinstance(default, str) and "$" in default:
-        return settings.text(setting.name) == getattr(
-            _with_default(settings, setting.attribute), setting.attribute
-        )
-    return bool(getattr(settings, setting.attribute) == default)
-
-
-def _with_default(settings: Settings, attribute: str) -> Settings:
-    values = {entry.attribute: getattr(settings, entry.attribute) for entry in SETTINGS.values()}
-    del values[attribute]
-    return Settings(**values)
+    value: object = getattr(settings, setting.attribute)
+    if not isinstance(setting.default, str) or "$" not in setting.default:
+        return value == setting.default
+    others = {entry.attribute: getattr(settings, entry.attribute) for entry in SETTINGS.values() if entry != setting}
+    followed: object = getattr(Settings(**others), setting.attribute)
+    return value == followed
 
 
 def refused_settings(settings: Settings, for_command: str) -> list[Problem]:
@@ -145,11 +139,10 @@ def refused_settings(settings: Settings, for_command: str) -> list[Problem]:
 def _refuse(entry: Setting, settings: Settings) -> Problem:
     origin = settings.origin(entry.name)
     default = entry.default_text
-    ask = "no value" if not default else default
     return Problem(
         what=f"{entry.name} is {settings.text(entry.name)}; this version of drctl cannot do that yet",
         where=str(origin),
-        expected=f"{ask} (what else it may be comes with the part: {entry.about.part})",
+        expected=f"{default or 'no value'} (the rest comes with a later part: {entry.about.part})",
         fix=fix_for(entry.name, default, origin.source),
     )
 

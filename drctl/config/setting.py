@@ -79,7 +79,8 @@ def setting(default: object, meaning: str, **rest: Any) -> Any:
 
     Args:
         default: Its value when nothing sets it. A text with ``$DR_OTHER`` follows that other setting.
-        meaning: See `Declaration`; `rest` are the remaining attributes of it.
+        meaning: See `Declaration`.
+        **rest: The remaining attributes of `Declaration`.
     """
     return field(default=default, metadata={METADATA_KEY: Declaration(meaning=meaning, **rest)})
 

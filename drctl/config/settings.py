@@ -46,15 +46,16 @@ def attribute_name(name: str) -> str:
     return name.removeprefix("DR_").lower()
 
 
+# A dataclass lists the fields of its last base first: read the bases from the bottom for the order of the files.
 @dataclass(frozen=True, kw_only=True)
 class Settings(
-    RunSettings,
+    ContainerSettings,
+    RaceSettings,
+    EvaluationSettings,
     TrainingSettings,
     StorageSettings,
+    RunSettings,
     SystemSettings,
-    EvaluationSettings,
-    RaceSettings,
-    ContainerSettings,
 ):
     """Every setting of DeepRacer-for-Cloud and of drctl; the attribute is the name without ``DR_``, lower case.
 
@@ -70,17 +71,19 @@ class Settings(
     )
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            if METADATA_KEY in item.metadata and isinstance(item.default, str):
-                self._follow(item.name, item.default)
+        defaults = {item.name: item.default for item in fields(self) if METADATA_KEY in item.metadata}
+        following = {name: text for name, text in defaults.items() if isinstance(text, str) and "$" in text}
+        for attribute in following:
+            self._follow(attribute, following)
 
-    def _follow(self, attribute: str, default: str) -> None:
-        if "$" in default and getattr(self, attribute) == default:
-            other = REFERENCE.search(default)
-            if other:
-                self._follow(attribute_name(other[1]), type(self).__dataclass_fields__[attribute_name(other[1])].default)
-            value = REFERENCE.sub(lambda found: self.text(found[1]), default)
-            object.__setattr__(self, attribute, value)
+    def _follow(self, attribute: str, following: Mapping[str, str]) -> None:
+        default = following[attribute]
+        if getattr(self, attribute) != default:
+            return
+        for other in REFERENCE.findall(default):
+            if attribute_name(other) in following:
+                self._follow(attribute_name(other), following)
+        object.__setattr__(self, attribute, REFERENCE.sub(lambda found: self.text(found[1]), default))
 
     def origin(self, name: str) -> Origin:
         """Return where the value of a setting comes from, by its ``DR_`` name."""

@@ -52,12 +52,19 @@ TEXT_RULES: Final[dict[str, TextRule]] = {
     "prefix": TextRule("a key such as my-model: no empty part, none that begins with a dot", _is_prefix),
     "prefix or address": TextRule("a prefix such as my-model, or s3://bucket/prefix", _is_prefix_or_address),
     # The length is S3's; capitals are not allowed there, but a folder takes them.
-    "bucket": TextRule("3 to 63 letters, digits, dots and dashes", _matches(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")),
+    "bucket": TextRule(
+        "3 to 63 letters, digits, dots and dashes", _matches(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+    ),
     "file name": TextRule("a file name without a folder", _matches(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]*")),
-    "name": TextRule("a name of letters, digits, dots, dashes and underscores", _matches(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")),
-    "url": TextRule("an address such as http://mynas:9000", _matches(r"https?://[^\s/]+\S*")),
+    "name": TextRule(
+        "a name of letters, digits, dots, dashes and underscores", _matches(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+    ),
+    "url": TextRule(
+        "an address such as http://mynas:9000, without a password", _matches(r"https?://[^\s/@]+(/[^\s@]*)?")
+    ),
     "address": TextRule(
-        "a host name or an IP address, without a port", _matches(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+        "a host name or an IP address, without a port",
+        _matches(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"),
     ),
     "checkpoint": TextRule(_CHECKPOINT, _matches(r"best|last|\d+")),
     "devices": TextRule("GPU numbers such as 0 or 0,1", _matches(r"\d+(,\d+)*|all")),

@@ -17,6 +17,8 @@ _TRUE: Final = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "off", "0"})
 _NUMBER_WORDS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
+_PLACEHOLDER: Final = re.compile(r"<[A-Z0-9_]+>")  # what DeepRacer-for-Cloud's init.sh replaces in its templates
+
 Value = bool | int | float | str | Secret | None
 
 
@@ -46,6 +48,8 @@ def parse_value(setting: Setting, text: str) -> Value | Refusal:
     text = text.strip()
     if not text:
         return None if setting.is_optional else setting.default
+    if _PLACEHOLDER.fullmatch(text):
+        return Refusal("a value in place of the template's word", setting.new_project_text)
     text = setting.about.old_values.get(text.casefold(), text)
     if setting.kind == "secret":
         return Secret(text)

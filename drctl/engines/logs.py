@@ -105,6 +105,8 @@ def follow(path: Path, is_over: Callable[[], bool], *, lines: int) -> Iterator[s
                     file.close()
                 file = path.open("rb")
             elif is_over():
+                if rest:
+                    yield rest.decode(errors="replace")
                 return
             else:
                 time.sleep(_POLL_S)

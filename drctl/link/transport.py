@@ -31,7 +31,7 @@ PING_PATIENCE_MS: Final = 20_000
 """libzmq's own pings, answered by its threads: they find out that a machine is gone, not that a program is busy."""
 
 RECONNECT_MS: Final = 100
-SLOWEST_RECONNECT_MS: Final = 2_000
+SLOWEST_RECONNECT_MS: Final = 500
 TRAINER_LINGER_MS: Final = 500
 WORKER_LINGER_MS: Final = 500
 
@@ -179,10 +179,11 @@ class TrainerLink:
             self._socket.setsockopt(zmq.ZAP_DOMAIN, CURVE_DOMAIN)
             self._socket.setsockopt(zmq.CURVE_SERVER, 1)
             self._socket.setsockopt(zmq.CURVE_SECRETKEY, keys.server_secret.reveal().encode())
+        self._socket.setsockopt(zmq.IPV6, _is_ipv6(binding.endpoint))
         try:
             self._socket.bind(binding.endpoint)
         except zmq.ZMQError as error:
-            raise bind_error(binding.endpoint, error.strerror.lower()) from error
+            raise bind_error(binding.endpoint, zmq.strerror(error.errno or 0).lower()) from error
         return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
 
@@ -219,6 +220,7 @@ class WorkerLink:
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
+        self._socket.setsockopt(zmq.IPV6, _is_ipv6(ticket.endpoint))
         self._socket.connect(ticket.endpoint)
 
     @property
@@ -295,7 +297,11 @@ def _tune(socket: zmq.Socket[bytes]) -> None:
     socket.setsockopt(zmq.RCVBUF, SOCKET_BUFFER_BYTES)
     socket.setsockopt(zmq.HEARTBEAT_IVL, PING_INTERVAL_MS)
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, PING_PATIENCE_MS)
-    socket.setsockopt(zmq.IPV6, 1)
+
+
+def _is_ipv6(endpoint: str) -> bool:
+    # Switched on for all, "localhost" would be looked for under its other address first.
+    return endpoint.startswith("tcp://[")
 
 
 def _take(socket: zmq.Socket[bytes]) -> list[zmq.Frame] | None:

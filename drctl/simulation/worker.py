@@ -1,8 +1,8 @@
 """The worker process: ``python -m drctl.simulation.worker --join FILE --name worker-0``.
 
-It dials the trainer that the ticket names, simulates what it is told and holds nothing of value: no policy, no store keys. Killed at
-any moment it costs the run nothing but the time to play its episodes again. It exits 0 only when the trainer says that the run has
-ended (DESIGN 4.4, 4.8).
+It dials the trainer that the ticket names, simulates what it is told and holds nothing of value: no policy, no
+store keys. Killed at any moment it costs the run nothing but the time to play its episodes again. It exits 0
+only when the trainer says that the run has ended (DESIGN 4.4, 4.8).
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ HEARTBEAT_S: Final = 1.0
 COMPLAINT_S: Final = 30.0
 TICKET_CHECK_S: Final = 2.0
 WAIT_S: Final = 0.5
+FIRST_TICKET_CHECK_S: Final = 0.1
+"""A worker that is started along with its trainer is ready first; from then on the run waits for it."""
+
 PARENT_CHECK_S: Final = 1.0
 
 EXIT_TERMINATED: Final = 143
@@ -92,6 +95,7 @@ class Worker:
         self._alone_since = clock()
         self._complained = clock()
         self._checked_ticket = float("-inf")
+        self._has_asked_for_ticket = False
         self._last_heartbeat = float("-inf")
 
     def run(self) -> int:
@@ -125,7 +129,7 @@ class Worker:
 
     def _receive(self) -> Message | None:
         if self._link is None:
-            time.sleep(WAIT_S)
+            time.sleep(FIRST_TICKET_CHECK_S)
             return None
         try:
             return self._link.receive(WAIT_S)
@@ -133,7 +137,6 @@ class Worker:
             raise UnavailableError(
                 f"the trainer's messages cannot be read: {error}",
                 where=str(self._ticket_file),
-                fix="pip install drctl=={the trainer's version}",
             ) from error
 
     def _handle(self, message: Message) -> None:
@@ -202,7 +205,7 @@ class Worker:
         if self._was_connected:
             self._was_connected, self._alone_since, self._complained = False, now, now
             self._say("The connection to the trainer is lost; trying again until it is back")
-        if now - self._checked_ticket >= TICKET_CHECK_S:
+        if self._link is None or now - self._checked_ticket >= TICKET_CHECK_S:
             self._checked_ticket = now
             self._read_ticket()
         if now - self._complained >= COMPLAINT_S:
@@ -213,7 +216,8 @@ class Worker:
         try:
             ticket = read_ticket(self._ticket_file)
         except FileNotFoundError:
-            if self._link is None and self._ticket is None and self._complained == self._alone_since:
+            if not self._has_asked_for_ticket:
+                self._has_asked_for_ticket = True
                 self._say(f"Waiting for the ticket {self._ticket_file}")
             return
         if ticket != self._ticket:

@@ -52,7 +52,7 @@ class Environment(Protocol):
 
 
 BuildEnvironment = Callable[[dict[str, Any], int, Callable[[], None]], Environment]
-"""Makes an environment from an `EnvironmentSpec` as mapping, the number of cars and a function to call before rewards."""
+"""Makes an environment from an `EnvironmentSpec` as mapping, the number of cars and what to call before each reward."""
 
 
 class RewardTroubleError(Exception):

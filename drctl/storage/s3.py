@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import random
 import secrets
 import time
@@ -100,7 +101,7 @@ class S3Store:
 
         def read() -> tuple[bytes, str]:
             answer = self._client.get_object(Bucket=self._bucket, Key=key)
-            with answer["Body"] as body:
+            with contextlib.closing(answer["Body"]) as body:
                 return body.read(), answer["ETag"]
 
         return self._try(read, key)
@@ -140,9 +141,10 @@ class S3Store:
         """See `ObjectStore.list_folders`."""
         folder = folder_of(prefix)
         pages = self._pages(Prefix=folder, Delimiter="/")
-        return sorted(
-            entry["Prefix"][len(folder) :].rstrip("/") for page in pages for entry in page.get("CommonPrefixes", [])
-        )
+        found = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
+        if self._endpoint_url is not None:  # servers that keep folders name emptied ones for a while
+            found = [name for name in found if self._has_objects(name)]
+        return sorted(name[len(folder) :].rstrip("/") for name in found)
 
     def delete(self, key: str) -> None:
         """See `ObjectStore.delete`."""
@@ -227,6 +229,10 @@ class S3Store:
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _has_objects(self, folder: str) -> bool:
+        request = {"Bucket": self._bucket, "Prefix": folder, "MaxKeys": 1}
+        return bool(self._try(lambda: self._client.list_objects_v2(**request), folder).get("Contents"))
 
     def _try(self, request: Callable[[], T], key: str) -> T:
         """Make a request, again while it fails for a passing reason, and translate its error."""

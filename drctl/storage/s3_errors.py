@@ -55,9 +55,9 @@ _CREDENTIAL_ERRORS = frozenset(
 
 
 def code_of(error: Exception) -> str:
-    """Return the server's error code, ``404`` or ``403`` where it sent no body; empty when no server answered."""
+    """Return the server's error code, the HTTP status where it sent none; empty when no server answered."""
     answer = getattr(error, "response", None)
-    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
+    return str(answer.get("Error", {}).get("Code") or _status_of(error)) if isinstance(answer, dict) else ""
 
 
 def is_transient(error: Exception) -> bool:

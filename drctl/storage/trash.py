@@ -89,7 +89,7 @@ class _Record:
 
     def entry(self) -> TrashEntry:
         size_bytes = sum(moved.size_bytes for moved in self.objects)
-        is_complete = self.state == "complete"
+        is_complete = self.state in ("complete", "restored")
         return TrashEntry(self.id, self.prefix, self.reason, self.time, len(self.objects), size_bytes, is_complete)
 
 
@@ -110,7 +110,7 @@ def move_to_trash(store: ObjectStore, prefix: str, reason: str) -> TrashEntry:
         UnavailableError: The store does not answer; nothing is lost, the move can be made again or taken back.
     """
     folder = folder_of(prefix)
-    if not folder or f"{TRASH}/".startswith(folder) or folder.startswith(f"{TRASH}/"):
+    if not folder or folder.startswith(f"{TRASH}/"):
         raise UsageError(f"{prefix!r} cannot be moved to the trash", expected="a prefix such as a model's")
     cleaned = folder.rstrip("/")
     completed = None
@@ -243,7 +243,7 @@ def _refuse_conflicts(store: ObjectStore, record: _Record) -> None:
             f"{record.prefix!r} is in use: {named}{more}",
             where=f"{store.name}/{record.prefix}",
             expected=f"nothing there, so that {record.id} can come back",
-            fix="drctl config set DR_LOCAL_S3_MODEL_PREFIX=ANOTHER_NAME and move the objects there",
+            fix=f"drctl undo {record.id} -w",
         )
 
 

@@ -64,7 +64,7 @@ class ActorCritic:
         generator = torch.Generator().manual_seed(seed)
         initial = _initial_weights(layout, num_actions, heads, generator)
         self.parameters: Weights = {
-            name: self._to_inner(name, tensor).to(device).requires_grad_() for name, tensor in initial.items()
+            name: self._to_inner(name, initial.pop(name)).to(device).requires_grad_() for name in list(initial)
         }
 
     def canonical(self, name: str, inner: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ def _glorot_uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tenso
     """Draw from U(-b, b) with b = sqrt(6 / (fan in + fan out)) (Glorot and Bengio, 2010, equation 16)."""
     receptive = math.prod(shape[2:])
     bound = math.sqrt(6.0 / (receptive * (shape[0] + shape[1])))
-    return (torch.rand(shape, generator=generator) * 2.0 - 1.0) * bound
+    return torch.empty(shape).uniform_(-bound, bound, generator=generator)
 
 
 def _normalised_columns(shape: tuple[int, int], norm: float, generator: torch.Generator) -> Tensor:

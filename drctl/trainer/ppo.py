@@ -22,6 +22,7 @@ from drctl.formats.network_layout import NETWORKS
 from drctl.simulation.random import STREAM_SHUFFLE, keyed_permutation
 from drctl.trainer import learner_state
 from drctl.trainer.gae import Estimate, estimate_advantages, standardise
+from drctl.trainer.memory import release_free_memory
 from drctl.trainer.networks import ActorCritic, Heads
 from drctl.trainer.policies import NetworkPolicy
 from drctl.trainer.precision import Precision, PrecisionRequest, compute_dtype, precision_on
@@ -315,6 +316,8 @@ class PpoLearner:
             raise
         finally:
             self._optimizer.zero_grad(set_to_none=True)
+            del before
+            release_free_memory()
 
     def _broken(self, transitions: Transitions, iteration: int, epoch: int) -> FailedError:
         largest = transitions.largest_return()

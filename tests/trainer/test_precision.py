@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from drctl.trainer.memory import allocator_environment
+from drctl.trainer.memory import allocator_environment, release_free_memory
 from drctl.trainer.precision import choose_precision, compute_dtype, read_cpu_flags
 
 
@@ -48,3 +48,9 @@ def test_the_allocator_keeps_what_an_update_frees():
 def test_the_allocator_is_known_without_loading_torch():
     code = "import sys, drctl.trainer.memory; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_free_memory_can_be_given_back_at_any_time():
+    kept = bytearray(b"kept") * 1000
+    release_free_memory()
+    assert kept == b"kept" * 1000

@@ -94,7 +94,9 @@ def test_sampled_actions_follow_their_probabilities():
         seen.update(zip(answer.actions.tolist(), np.exp(answer.log_probs).tolist(), strict=True))
     for action, probability in seen.items():
         # Four standard deviations of a share among 1000 draws.
-        assert counts[action] / 1000 == pytest.approx(probability, abs=4 * (probability * (1 - probability) / 1000) ** 0.5)
+        assert counts[action] / 1000 == pytest.approx(
+            probability, abs=4 * (probability * (1 - probability) / 1000) ** 0.5
+        )
 
 
 def test_large_batches_are_played_in_parts(learner, frames):

@@ -1,5 +1,7 @@
 """How a stored model is raced."""
 
+# ruff: noqa: RUF009 - the calls in the classes make dataclass fields
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -32,12 +34,8 @@ class EvaluationSettings:
     eval_collision_penalty: float = _eval(5.0, "Time added for a collision.", unit="s", minimum=0.0)
     eval_save_mp4: bool = _eval(False, "Record three videos of the evaluation.")
     eval_checkpoint: str = _eval("last", "Checkpoint to race: best, last or its number.", rule="checkpoint")
-    eval_debug_reward: bool = _eval(
-        False, "Evaluate with the user's reward function in place of the built-in one."
-    )
-    eval_reset_behind_dist: float = _eval(
-        1.0, "How far behind an obstacle the car is put back.", unit="m", minimum=0.0
-    )
+    eval_debug_reward: bool = _eval(False, "Evaluate with the user's reward function in place of the built-in one.")
+    eval_reset_behind_dist: float = _eval(1.0, "How far behind an obstacle the car is put back.", unit="m", minimum=0.0)
     eval_reverse_direction: bool = _eval(False, "Drive the track the other way round.")
     eval_rtf: float | None = _eval(
         None, "Real-time factor of Gazebo in the community images.", minimum=0.1, maximum=100.0

@@ -49,6 +49,4 @@ class RaceSettings:
     )
     h2b_randomize_bot_car_locations: bool = _bot(False, "Place the bot cars anew for every episode.")
     h2b_bot_car_speed: float = _bot(0.2, "Speed of the bot cars.", unit="m/s", minimum=0.0, maximum=4.0)
-    h2b_bot_car_penalty: float = _bot(
-        5.0, "Pause of a bot car that was hit from behind.", unit="s", minimum=0.0
-    )
+    h2b_bot_car_penalty: float = _bot(5.0, "Pause of a bot car that was hit from behind.", unit="s", minimum=0.0)

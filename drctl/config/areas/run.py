@@ -1,5 +1,7 @@
 """Which run this is: its number, track, car and model."""
 
+# ruff: noqa: RUF009 - the calls in the classes make dataclass fields
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -36,7 +38,8 @@ class RunSettings:
 
     run_id: int = _run(
         0,
-        "Number of this run. Runs with different numbers live side by side: each has its own folder tmp/run-N and ports.",
+        "Number of this run. Runs with different numbers live side by side, each with its own ports and its own "
+        "folder tmp/run-N.",
         read_by="engine, trainer, worker, viewer",
         minimum=0,
         maximum=99,
@@ -76,9 +79,7 @@ class RunSettings:
     display_name: str = _run(
         "$DR_CAR_NAME", "Name of the racer on screen.", read_by="worker, evaluation", commands=_BOTH
     )
-    racer_name: str = _run(
-        "$DR_CAR_NAME", "Name of the racer in race videos.", read_by="evaluation", commands=_BOTH
-    )
+    racer_name: str = _run("$DR_CAR_NAME", "Name of the racer in race videos.", read_by="evaluation", commands=_BOTH)
     enable_domain_randomization: bool = _run(
         False,
         "Change lights and colours every episode, so that the model relies less on the looks of the simulator.",

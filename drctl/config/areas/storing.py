@@ -41,9 +41,7 @@ class StorageSettings:
         used_when=Condition("DR_CLOUD", ("remote",)),
     )
     aws_app_region: str = _system("us-east-1", "AWS region of the buckets.", read_by="store", rule="name")
-    local_s3_bucket: str = _system(
-        "bucket", "Bucket for custom files and models.", read_by="store", rule="bucket"
-    )
+    local_s3_bucket: str = _system("bucket", "Bucket for custom files and models.", read_by="store", rule="bucket")
     local_s3_profile: str | None = _system(
         None,
         "AWS profile with the keys of that bucket. Without a value: the machine's role or the AWS variables of the "
@@ -70,9 +68,7 @@ class StorageSettings:
     local_s3_pretrained_checkpoint: str = _clone(
         "last", "Its checkpoint to begin with: best, last or a number.", rule="checkpoint"
     )
-    pretrained_full: bool = _clone(
-        False, "Take over the optimiser and the counters as well, not the weights alone."
-    )
+    pretrained_full: bool = _clone(False, "Take over the optimiser and the counters as well, not the weights alone.")
     local_s3_custom_files_prefix: str = _run(
         "custom_files", "Where the custom files lie in the bucket.", read_by="store", rule="prefix"
     )
@@ -111,6 +107,4 @@ class StorageSettings:
     droa_url: str | None = _upload(
         None, "Address of a DeepRacer-on-AWS site.", file="system", rule="url", in_files=False
     )
-    droa_username: str | None = _upload(
-        None, "User name on the DeepRacer-on-AWS site.", file="system", in_files=False
-    )
+    droa_username: str | None = _upload(None, "User name on the DeepRacer-on-AWS site.", file="system", in_files=False)

@@ -1,5 +1,7 @@
 """What this machine runs, and how: engine, workers, link, viewer, containers."""
 
+# ruff: noqa: RUF009 - the calls in the classes make dataclass fields
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -90,9 +92,7 @@ class ContainerSettings:
     )
     sagemaker_cuda_devices: str | None = _container(None, "GPUs of the trainer, such as 0 or 0,1.", rule="devices")
     robomaker_cuda_devices: str | None = _container(None, "GPUs of the workers.", rule="devices")
-    robomaker_mount_logs: bool = _container(
-        False, "Keep the workers' ROS logs in data/logs/robomaker on this machine."
-    )
+    robomaker_mount_logs: bool = _container(False, "Keep the workers' ROS logs in data/logs/robomaker on this machine.")
     robomaker_mount_simapp_dir: str | None = _container(None, "Folder of a changed simapp bundle to run instead.")
     robomaker_mount_scripts_dir: str | None = _container(
         None, "Folder with alter_environment.sh, which the community worker runs at its start."

@@ -1,5 +1,7 @@
 """How a training goes: start positions, evaluation in between, when it ends, what is kept."""
 
+# ruff: noqa: RUF009 - the calls in the classes make dataclass fields
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -105,9 +107,7 @@ class TrainingSettings:
         unit="GB",
         minimum=0.0,
     )
-    sim_trace_log: bool = _run(
-        False, "Print one SIM_TRACE_LOG line per step into the worker's log.", read_by="worker"
-    )
+    sim_trace_log: bool = _run(False, "Print one SIM_TRACE_LOG line per step into the worker's log.", read_by="worker")
     sac_buffer_gb: float = _run(
         2.0,
         "Memory for SAC's replay buffer.",

@@ -1,1 +1,1 @@
-"""What the car sees."""
+"""What the car sees: the front camera and the painted ground it looks at."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from drctl.errors import TrackError, nearest
 from drctl.simulation.track.spline import Spline, fit_spline, tabulate_arc
-from drctl.simulation.track.track import Scene, Theme, Track
+from drctl.simulation.track.track import Color, Scene, Theme, Track
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,9 +95,17 @@ def load_library_track(name: str) -> Track:
 def theme(name: str) -> Theme:
     """Return a set of colours: ``common``, ``reinvent``, ``caecer``, ``carpet``, ``concrete`` or ``wood``."""
     facts = _data()["themes"][name]
-    colors = (tuple(facts[part]) for part in ("road", "line", "dash", "field", "wall", "backdrop"))
     noise = facts["noise"]
-    return Theme(name, *colors, noise=(noise["road"], noise["line"], noise["dash"], noise["field"]))
+    return Theme(
+        name=name,
+        road=_color(facts["road"]),
+        line=_color(facts["line"]),
+        dash=_color(facts["dash"]),
+        field=_color(facts["field"]),
+        wall=_color(facts["wall"]),
+        backdrop=_color(facts["backdrop"]),
+        noise=(noise["road"], noise["line"], noise["dash"], noise["field"]),
+    )
 
 
 def unknown_track(name: str, choices: tuple[str, ...]) -> TrackError:
@@ -126,26 +134,25 @@ class _Layout:
 
     def parameter_at(self, fraction: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the spline's parameter at fractions of the lap from waypoint 0 in driving direction."""
-        distance = self.facts["start"] + (1 if self.is_along else -1) * fraction * self.length_m
-        distance = np.mod(distance, self.length_m) if self.is_closed else np.clip(distance, 0.0, self.length_m)
-        return np.interp(distance, self.arc_m, self.parameter_m)
+        start_m: float = self.facts["start"]
+        distance: NDArray[np.float64] = start_m + (1 if self.is_along else -1) * fraction * self.length_m
+        if self.is_closed:
+            distance = np.mod(distance, self.length_m)
+        return _interpolate(distance, self.arc_m, self.parameter_m)
 
     def half_widths(self, parameter_m: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the half width left and right of the stored direction, each shape (m,)."""
         if not isinstance(self.width, dict):
             half = np.full(len(parameter_m), float(self.width))
             return half, half
-        sides = []
-        for side in ("l", "r"):
-            values = np.asarray(self.width[side], np.float64)
-            sides.append(
-                np.interp(parameter_m, self.spline.knots_m, np.append(values, values[0]) if self.is_closed else values)
-            )
-        return sides[0], sides[1]
+        sides = (np.asarray(self.width[side], np.float64) for side in ("l", "r"))
+        knots = self.spline.knots_m
+        left, right = (np.append(side, side[:1]) if self.is_closed else side for side in sides)
+        return _interpolate(parameter_m, knots, left), _interpolate(parameter_m, knots, right)
 
     def to_world(self, points_m: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mirror, then shift points of the layout."""
-        mirror = np.asarray(_MIRRORS[self.facts.get("mirror")])
+        mirror = np.asarray(_MIRRORS[self.facts.get("mirror")], np.float64)
         return points_m * mirror + np.asarray(self.facts.get("shift", (0.0, 0.0)), np.float64)
 
     def rows(self) -> NDArray[np.float64]:
@@ -172,11 +179,11 @@ class _Layout:
         if isinstance(spread, dict) and "flank" in spread:
             edge = spread["flank"] / self.length_m
             even = (edge + np.arange(count - 2) / (count - 2)) % 1.0
-            return np.sort(np.concatenate([[0.0, 2.0 * edge], even]))
+            return np.asarray(np.sort(np.concatenate([[0.0, 2.0 * edge], even])), np.float64)
         if isinstance(spread, dict):
-            lead = spread["lead"] / self.length_m
+            lead: float = spread["lead"] / self.length_m
             return np.concatenate([[0.0], lead + (1.0 - lead) * np.arange(count - 1) / (count - 1)])
-        return np.arange(count) / (count if self.is_closed else count - 1)
+        return np.linspace(0.0, 1.0, count, endpoint=not self.is_closed)
 
 
 def _build_scene(facts: Mapping[str, Any]) -> Scene:
@@ -186,13 +193,9 @@ def _build_scene(facts: Mapping[str, Any]) -> Scene:
     parameter = layout.parameter_at(fraction)
     normal = layout.spline.left_normal_at(parameter) * np.asarray(_MIRRORS[facts.get("mirror")])
     left, right = layout.half_widths(parameter)
-    # Both a mirrored layout and one driven against its stored direction swap left and right.
+    # A mirrored layout and one driven against its stored direction each swap left and right.
     if (facts.get("mirror") is not None) != (not layout.is_along):
-        left, right = right, left
-    if not layout.is_along:
-        normal = -normal
-    if facts.get("mirror") is not None:
-        normal = -normal
+        normal, left, right = -normal, right, left
     kerb = facts.get("kerb")
     return Scene(
         field_m=tuple(facts["field"]),
@@ -209,6 +212,17 @@ def _build_scene(facts: Mapping[str, Any]) -> Scene:
         curve_half_width_left_m=_read_only(left),
         curve_half_width_right_m=_read_only(right),
     )
+
+
+def _interpolate(
+    at: NDArray[np.float64], knots: NDArray[np.float64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.asarray(np.interp(at, knots, values), np.float64)
+
+
+def _color(values: list[int]) -> Color:
+    red, green, blue = values
+    return red, green, blue
 
 
 def _read_only(array: NDArray[np.float64]) -> NDArray[np.float64]:

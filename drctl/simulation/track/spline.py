@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+_Location = tuple["NDArray[np.intp]", "NDArray[np.float64]", "NDArray[np.float64]", "NDArray[np.float64]"]
+"""Span of each parameter, the span's width, and how near the parameter is to the span's low and its high end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +49,7 @@ class Spline:
         slope /= np.hypot(slope[:, 0], slope[:, 1])[:, None]
         return np.column_stack([-slope[:, 1], slope[:, 0]])
 
-    def _locate(self, parameter_m: NDArray[np.float64]) -> tuple[NDArray[np.intp], ...]:
+    def _locate(self, parameter_m: NDArray[np.float64]) -> _Location:
         span = np.clip(np.searchsorted(self.knots_m, parameter_m, side="right") - 1, 0, len(self.knots_m) - 2)
         width = (self.knots_m[span + 1] - self.knots_m[span])[:, None]
         high = (parameter_m - self.knots_m[span])[:, None] / width
@@ -74,15 +79,17 @@ def fit_spline(points_m: NDArray[np.float64], is_closed: bool) -> Spline:
         right[row] = chord[row] - chord[row - 1]
     if not is_closed:
         system[0, 0] = system[-1, -1] = 1.0
-    bends = np.linalg.solve(system, right)
+    bends = np.asarray(np.linalg.solve(system, right), np.float64)
     knots = np.concatenate([[0.0], np.cumsum(width)])
-    return Spline(knots, points, np.vstack([bends, bends[:1]]) if is_closed else bends)
+    if is_closed:
+        bends = np.vstack([bends, bends[:1]])
+    return Spline(knots, points, bends)
 
 
 def tabulate_arc(spline: Spline, chords_per_span: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return parameters along the spline and the arc length up to each, both shape (m,), from 0 to the end."""
     knots = spline.knots_m
-    inner = [np.linspace(a, b, chords_per_span, endpoint=False) for a, b in zip(knots[:-1], knots[1:], strict=True)]
+    inner = [np.linspace(a, b, chords_per_span, endpoint=False) for a, b in pairwise(knots)]
     parameter = np.concatenate([*inner, knots[-1:]])
     step = np.hypot(*np.diff(spline.at(parameter), axis=0).T)
     return parameter, np.concatenate([[0.0], np.cumsum(step)])

@@ -100,13 +100,25 @@ class Track:
     is_reversed: bool
     scene: Scene
 
+    @classmethod
+    def from_waypoints(cls, name: str, rows: NDArray[np.generic]) -> Track:
+        """Make a track of the rows of a waypoint file; they are checked and closed first.
+
+        Args:
+            name: Name of the track.
+            rows: Shape (n, 6), metres.
+
+        Raises:
+            TrackError: The rows are not a track.
+        """
+        from drctl.simulation.track.waypoint_list import check_waypoints, track_from_waypoints
+
+        return track_from_waypoints(name, check_waypoints(rows, name)[0])
+
     @cached_property
     def distinct_m(self) -> NDArray[np.float64]:
         """Rows without repeated centre points and without the closing row, shape (v, 6)."""
-        rows = self.waypoints_m
-        step = np.hypot(*np.diff(rows[:, :2], axis=0).T)
-        rows = rows[np.concatenate([[True], step > COINCIDENT_M])]
-        return _frozen(rows[:-1] if self.is_closed else rows)
+        return _frozen(distinct_rows(self.waypoints_m, self.is_closed))
 
     @cached_property
     def centre_m(self) -> NDArray[np.float64]:
@@ -141,8 +153,7 @@ class Track:
         """Whether the inner border is on the left of the driving direction."""
         centre = self.centre_m
         if self.is_closed:
-            following = np.roll(centre, -1, axis=0)
-            return bool(np.sum(centre[:, 0] * following[:, 1] - following[:, 0] * centre[:, 1]) > 0)
+            return signed_area_m2(centre) > 0
         along, inwards = centre[1] - centre[0], self.inner_m[0] - centre[0]
         return bool(along[0] * inwards[1] - along[1] * inwards[0] > 0)
 
@@ -152,6 +163,22 @@ class Track:
         A loop still starts at the same point, because its closing row becomes its first. Inner stays inner.
         """
         return replace(self, waypoints_m=_frozen(self.waypoints_m[::-1]), is_reversed=not self.is_reversed)
+
+
+def distinct_rows(rows: NDArray[np.float64], is_closed: bool) -> NDArray[np.float64]:
+    """Return waypoint rows, shape (n, 6), without those that repeat the centre point before them.
+
+    A loop's closing row is left out too.
+    """
+    step = np.hypot(*np.diff(rows[:, :2], axis=0).T)
+    rows = rows[np.concatenate([[True], step > COINCIDENT_M])]
+    return rows[:-1] if is_closed else rows
+
+
+def signed_area_m2(ring_m: NDArray[np.float64]) -> float:
+    """Return the area inside a ring of vertices, shape (v, 2); negative when they run clockwise."""
+    following = np.roll(ring_m, -1, axis=0)
+    return 0.5 * float(np.sum(ring_m[:, 0] * following[:, 1] - following[:, 0] * ring_m[:, 1]))
 
 
 def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:

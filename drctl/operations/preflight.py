@@ -1,0 +1,341 @@
+"""Everything that can be known before a training starts, all problems at once, and nothing changed yet."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from drctl.config.registry import fix_for, refused_settings
+from drctl.errors import (
+    ConfigError,
+    ConflictError,
+    DrctlError,
+    FormatError,
+    NotSupportedError,
+    Problem,
+    TrackError,
+    UnavailableError,
+    combine_errors,
+)
+from drctl.formats.hyperparameters import Hyperparameters, parse_hyperparameters
+from drctl.formats.model_metadata import ModelMetadata, parse_model_metadata, unsupported
+from drctl.formats.object_keys import ModelKeys
+from drctl.link.listening import bind_error, tcp_endpoint
+from drctl.operations.prefix import PrefixContent, read_prefix
+from drctl.operations.snapshot import (
+    HYPERPARAMETERS,
+    MODEL_METADATA,
+    REWARD_FUNCTION,
+    UserFiles,
+    describe_differences,
+    gather_files,
+)
+from drctl.result import Message
+from drctl.stack.drctl_stack import LOOPBACK, usable_cores
+from drctl.stack.plan import LINK_PORT_BASE
+from drctl.storage.location import open_store, project_store_location
+
+if TYPE_CHECKING:
+    from drctl.config.project import Project
+    from drctl.storage.location import StoreLocation
+    from drctl.storage.objects import ObjectStore
+
+COMMAND: Final = "start-training"
+LEAST_FREE_BYTES: Final = 1_000_000_000
+PROBE: Final = "write-test"
+
+# Module -> the extra that installs it (DESIGN 3).
+_NEEDED: Final = {"torch": "train", "tensorboard": "train", "numba": "sim", "zmq": "sim", "msgpack": "sim"}
+
+
+@dataclass
+class Preparation:
+    """What a start needs to know, filled in while it is checked.
+
+    Attributes:
+        project: The project.
+        is_resume: Continue an earlier training.
+        location: Where the bucket is.
+        store: The bucket.
+        keys: Object keys of the model.
+        files: The user's files.
+        hyperparameters: Parsed.
+        metadata: Parsed.
+        content: What lies under the prefix.
+        differences: What of the files differs from the snapshot that is resumed.
+        notes: What is worth knowing and wrong in no way.
+    """
+
+    project: Project
+    is_resume: bool
+    location: StoreLocation | None = None
+    store: ObjectStore | None = None
+    keys: ModelKeys | None = None
+    files: UserFiles | None = None
+    hyperparameters: Hyperparameters | None = None
+    metadata: ModelMetadata | None = None
+    content: PrefixContent | None = None
+    differences: list[str] = field(default_factory=list)
+    notes: list[Message] = field(default_factory=list)
+
+
+def prepare(project: Project, *, wipe: bool, resume: bool, force: bool) -> Preparation:
+    """Check everything.
+
+    Args:
+        project: The project.
+        wipe: What lies under the prefix will be moved to the trash.
+        resume: Continue an earlier training.
+        force: Resume although files or settings differ.
+
+    Raises:
+        DrctlError: Everything that stands against the start; see `combine_errors`.
+    """
+    found = Preparation(project, resume)
+    errors: list[DrctlError] = []
+    checks: list[Callable[[Preparation], None]] = [
+        _check_settings,
+        _open_store,
+        _check_files,
+        _check_reward,
+        _check_packages,
+        _check_port,
+        _check_disk,
+        lambda preparation: _check_prefix(preparation, wipe=wipe, force=force),
+        _check_writing,
+    ]
+    for check in checks:
+        try:
+            check(found)
+        except DrctlError as error:
+            errors.append(error)
+    if errors:
+        raise combine_errors(sorted(errors, key=lambda error: _ORDER.get(error.exit_status, 9)))
+    found.notes += [*_stop_rule_notes(found), *_worker_notes(found)]
+    return found
+
+
+# What the user wrote comes before what the machine lacks, and that before what exists already.
+_ORDER: Final = {3: 0, 4: 1, 5: 2}
+
+
+def _check_settings(found: Preparation) -> None:
+    problems = refused_settings(found.project.settings, COMMAND)
+    if problems:
+        raise NotSupportedError.from_problems(problems)
+
+
+def _open_store(found: Preparation) -> None:
+    settings = found.project.settings
+    found.keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
+    found.location = project_store_location(found.project)
+    found.store = open_store(found.location)
+
+
+def _check_files(found: Preparation) -> None:
+    if found.store is None or found.location is None:
+        return
+    files = found.files = gather_files(found.project, found.store, found.location)
+    errors: list[DrctlError] = []
+    try:
+        found.hyperparameters = parse_hyperparameters(files.contents[HYPERPARAMETERS], files.places[HYPERPARAMETERS])
+    except DrctlError as error:
+        errors.append(error)
+    try:
+        metadata = parse_model_metadata(files.contents[MODEL_METADATA], files.places[MODEL_METADATA])
+        found.metadata = metadata
+        found.notes += [Message(f"{files.places[MODEL_METADATA]}: {text}", "warning") for text in metadata.warnings]
+        problems = unsupported(metadata, files.places[MODEL_METADATA])
+        if problems:
+            errors.append(NotSupportedError.from_problems(problems))
+    except DrctlError as error:
+        errors.append(error)
+    if errors:
+        raise combine_errors(errors)
+
+
+def _check_reward(found: Preparation) -> None:
+    from drctl.operations.reward_check import check_reward
+    from drctl.simulation.track.library import load_track
+
+    settings = found.project.settings
+    try:
+        track = load_track(settings.world_name, found.project.root / "tracks")
+    except TrackError as error:
+        place = str(settings.origin("DR_WORLD_NAME"))
+        raise TrackError.from_problems(
+            [Problem(one.what, one.where or place, one.expected, one.fix) for one in error.problems]
+        ) from error
+    if found.files is None:
+        return
+    try:
+        source = found.files.contents[REWARD_FUNCTION].decode()
+    except UnicodeDecodeError as error:
+        place = found.files.places[REWARD_FUNCTION]
+        raise FormatError(f"{place} is not text in UTF-8", where=place, fix=f"save {place} as UTF-8") from error
+    found.notes += check_reward(source, found.files.places[REWARD_FUNCTION], track, found.metadata)
+
+
+def _check_packages(_found: Preparation) -> None:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        extras = ", ".join(sorted({_NEEDED[name] for name in missing}))
+        raise UnavailableError(
+            f"training needs packages that are not installed: {', '.join(missing)}",
+            expected=f"drctl with its parts: {extras}",
+            fix="pip install 'drctl[local]'",
+        )
+
+
+def _check_port(found: Preparation) -> None:
+    settings = found.project.settings
+    host, port = settings.link_listen or LOOPBACK, LINK_PORT_BASE + settings.run_id
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror as error:
+        raise _address_error(found.project, host, str(error)) from error
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise _address_error(found.project, host, "this machine does not have that address") from error
+        raise bind_error(tcp_endpoint(host, port), os.strerror(error.errno or 0).lower()) from error
+
+
+def _address_error(project: Project, host: str, reason: str) -> ConfigError:
+    return ConfigError(
+        f"DR_LINK_LISTEN is {host!r}: {reason}",
+        where=str(project.settings.origin("DR_LINK_LISTEN")),
+        expected="an address of this machine, or 0.0.0.0 for all of them",
+        fix="drctl config set DR_LINK_LISTEN=0.0.0.0",
+    )
+
+
+def _check_disk(found: Preparation) -> None:
+    for name, folder in (("the store", found.project.data_folder), ("logs and run state", found.project.root / "tmp")):
+        if name == "the store" and (found.location is None or found.location.kind != "directory"):
+            continue
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(existing).free
+        if free < LEAST_FREE_BYTES:
+            raise UnavailableError(
+                f"only {free / 1e9:.2f} GB are free for {name}",
+                where=str(folder),
+                expected=f"at least {LEAST_FREE_BYTES / 1e9:.0f} GB",
+                fix=f"du -xh --max-depth=2 {found.project.root} shows what takes the space",
+            )
+
+
+def _check_prefix(found: Preparation, *, wipe: bool, force: bool) -> None:
+    if found.store is None or found.keys is None:
+        return
+    content = found.content = read_prefix(found.store, found.keys)
+    where = f"{found.store.name}/{found.keys.prefix}"
+    if content.holder_here is not None:
+        pid = content.holder_here
+        raise ConflictError(
+            f"the model {found.keys.prefix} is being trained now",
+            where=f"process {pid} of this machine",
+            expected="one training per model",
+            fix=f"drctl stop-training in the project of process {pid} (ls -l /proc/{pid}/cwd), "
+            "or choose another DR_LOCAL_S3_MODEL_PREFIX",
+        )
+    if found.is_resume:
+        _check_resume(found, content, where, force=force)
+    elif content.count and not wipe:
+        raise ConflictError(
+            f"the prefix {found.keys.prefix} is in use: {content.describe()}",
+            where=where,
+            expected="an empty prefix",
+            fix="drctl start-training --resume goes on with it; drctl start-training -w moves it to the trash; "
+            "drctl config set DR_LOCAL_S3_MODEL_PREFIX=NAME keeps both",
+        )
+
+
+def _check_resume(found: Preparation, content: PrefixContent, where: str, *, force: bool) -> None:
+    if not content.has_snapshot:
+        there = content.describe() if content.count else "it is empty"
+        raise ConflictError(
+            f"there is no training to resume under the prefix {found.project.settings.local_s3_model_prefix}: {there}",
+            where=where,
+            expected="a model that drctl has trained",
+            fix="drctl start-training",
+        )
+    if found.files is None or found.keys is None or found.store is None:
+        return
+    params_file = found.project.settings.local_s3_training_params_file
+    found.differences = describe_differences(found.files, found.keys, params_file, found.store)
+    if found.differences and not force:
+        raise ConflictError(
+            f"files or settings differ from those the model was trained with ({len(found.differences)} differences)",
+            where="\n".join([where, *found.differences]),
+            expected="the same files and settings, so that the training goes on exactly",
+            fix="drctl start-training --resume -f goes on with the files as they are now",
+        )
+    found.notes += _condition_notes(found, content)
+
+
+def _condition_notes(found: Preparation, content: PrefixContent) -> list[Message]:
+    """Name the settings that a resume takes from the checkpoint, where they differ."""
+    settings, conditions = found.project.settings, content.conditions
+    wanted: dict[str, object] = {"seed": settings.seed, "network_heads": settings.network_heads}
+    if settings.physics != "auto":
+        wanted["physics"] = settings.physics
+    return [
+        Message(f"DR_{name.upper()}={value} has no effect: the model goes on with {conditions[name]}", "warning")
+        for name, value in wanted.items()
+        if name in conditions and conditions[name] != value
+    ]
+
+
+def _check_writing(found: Preparation) -> None:
+    """Make sure that the store takes objects, where nothing will see the one that tells."""
+    if found.store is None or found.keys is None:
+        return
+    key = f".{PROBE}-{os.getpid()}"
+    found.store.put(key, b"")
+    found.store.delete(key)
+
+
+def _stop_rule_notes(found: Preparation) -> list[Message]:
+    rules = found.hyperparameters
+    settings = found.project.settings
+    if rules is None:
+        return []
+    if settings.train_stop_when != "score" and rules.target_score is not None:
+        text = f"term_cond_avg_score={rules.target_score:g} has no effect: DR_TRAIN_STOP_WHEN={settings.train_stop_when}"
+        return [Message(text)]
+    if settings.train_stop_when == "score" and rules.target_score is None:
+        source = settings.origin("DR_TRAIN_STOP_WHEN").source
+        raise ConfigError(
+            "DR_TRAIN_STOP_WHEN is score, but hyperparameters.json has no term_cond_avg_score",
+            where=str(settings.origin("DR_TRAIN_STOP_WHEN")),
+            expected="term_cond_avg_score in hyperparameters.json, or another rule",
+            fix=fix_for("DR_TRAIN_STOP_WHEN", "laps", source),
+        )
+    return []
+
+
+def _worker_notes(found: Preparation) -> list[Message]:
+    if found.hyperparameters is None:
+        return []
+    episodes, workers = found.hyperparameters.episodes_per_iteration, found.project.settings.workers
+    cars = found.project.settings.cars_per_worker or -(-episodes // workers)
+    notes = []
+    if workers > episodes:
+        text = f"{workers} workers for {episodes} episodes per iteration: {workers - episodes} of them will idle"
+        notes.append(Message(text, "warning"))
+    elif workers * cars > episodes and found.project.settings.cars_per_worker:
+        text = f"{workers} x {cars} cars for {episodes} episodes per iteration: {workers * cars - episodes} will idle"
+        notes.append(Message(text, "warning"))
+    cores = usable_cores()
+    if workers > cores:
+        notes.append(Message(f"{workers} workers share {cores} cores; more workers than cores make nothing faster"))
+    return notes

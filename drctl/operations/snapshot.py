@@ -1,0 +1,166 @@
+"""The user's files as a run takes them: gathered once, written under the model's prefix, compared on a resume."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from drctl.errors import FormatError, ObjectNotFoundError, Problem
+from drctl.formats.training_params import render_training_params, training_params_for
+
+if TYPE_CHECKING:
+    from drctl.config.project import Project
+    from drctl.config.settings import Settings
+    from drctl.formats.object_keys import ModelKeys
+    from drctl.storage.location import StoreLocation
+    from drctl.storage.objects import ObjectStore
+
+REWARD_FUNCTION: Final = "reward_function.py"
+HYPERPARAMETERS: Final = "hyperparameters.json"
+MODEL_METADATA: Final = "model_metadata.json"
+CUSTOM_FILES: Final = (REWARD_FUNCTION, HYPERPARAMETERS, MODEL_METADATA)
+
+_LONGEST_LIST: Final = 6
+
+
+@dataclass(frozen=True)
+class UserFiles:
+    """What a run is made of.
+
+    Attributes:
+        contents: Bytes of the custom files by name, and of the track ``NAME.npy`` where the user brought it.
+        places: Where each was read, for messages.
+        params: ``training_params.yaml``.
+    """
+
+    contents: Mapping[str, bytes]
+    places: Mapping[str, str]
+    params: bytes
+
+    def objects(self, keys: ModelKeys, params_file: str) -> dict[str, bytes]:
+        """Return what is written under the model's prefix, by key.
+
+        Args:
+            keys: Of the model.
+            params_file: ``DR_LOCAL_S3_TRAINING_PARAMS_FILE``.
+        """
+        return {
+            **{keys.custom_files(name): data for name, data in self.contents.items()},
+            keys.training_params(file_name=params_file): self.params,
+            keys.reward_function: self.contents[REWARD_FUNCTION],
+        }
+
+
+def gather_files(project: Project, store: ObjectStore, location: StoreLocation) -> UserFiles:
+    """Read the user's files: the project's own or, where it has none, those in the bucket.
+
+    Raises:
+        FormatError: Files are missing; names all of them.
+    """
+    local = project.custom_files
+    if any((local / name).is_file() for name in CUSTOM_FILES):
+        contents, places, problems = _read_local(local)
+    else:
+        contents, places, problems = _read_bucket(project.settings, store, local)
+    if problems:
+        raise FormatError.from_problems(problems)
+    track = project.root / "tracks" / f"{project.settings.world_name}.npy"
+    if track.is_file():
+        contents[track.name], places[track.name] = track.read_bytes(), str(track.relative_to(project.root))
+    params = render_training_params(training_params_for(project.settings, endpoint_url=location.endpoint_url))
+    return UserFiles(contents, places, params)
+
+
+def _read_local(folder: Path) -> tuple[dict[str, bytes], dict[str, str], list[Problem]]:
+    contents, places, problems = {}, {}, []
+    for name in CUSTOM_FILES:
+        place = f"{folder.name}/{name}"
+        try:
+            contents[name], places[name] = (folder / name).read_bytes(), place
+        except OSError as error:
+            reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+            fix = "drctl init brings the sample, drctl download-custom-files the bucket's"
+            problems.append(Problem(f"{place} {reason}", where=str(folder), expected=", ".join(CUSTOM_FILES), fix=fix))
+    return contents, places, problems
+
+
+def _read_bucket(
+    settings: Settings, store: ObjectStore, local: Path
+) -> tuple[dict[str, bytes], dict[str, str], list[Problem]]:
+    keys = {
+        REWARD_FUNCTION: settings.local_s3_reward_key,
+        HYPERPARAMETERS: settings.local_s3_hyperparameters_key,
+        MODEL_METADATA: settings.local_s3_model_metadata_key,
+    }
+    contents, places, missing = {}, {}, []
+    for name, key in keys.items():
+        try:
+            contents[name], places[name] = store.get(key), f"{store.name}/{key}"
+        except ObjectNotFoundError:
+            missing.append(f"{store.name}/{key}")
+    if not missing:
+        return contents, places, []
+    what = f"there are no custom files in {local}, and the bucket lacks {', '.join(missing)}"
+    fix = "drctl init brings samples of all three files"
+    return contents, places, [Problem(what, where=str(local), expected=", ".join(CUSTOM_FILES), fix=fix)]
+
+
+def describe_differences(files: UserFiles, keys: ModelKeys, params_file: str, store: ObjectStore) -> list[str]:
+    """Say what of the files differs from the model's snapshot, one line per difference.
+
+    Args:
+        files: The project's.
+        keys: Of the model.
+        params_file: ``DR_LOCAL_S3_TRAINING_PARAMS_FILE``.
+        store: The bucket.
+    """
+    lines = []
+    for key, new in files.objects(keys, params_file).items():
+        if key == keys.reward_function:
+            continue
+        name = key.rpartition("/")[2]
+        try:
+            old = store.get(key)
+        except ObjectNotFoundError:
+            lines.append(f"{name} is new")
+            continue
+        if old != new:
+            lines += [f"{name}: {line}" for line in _differences(name, old, new)]
+    return lines
+
+
+def _differences(name: str, old: bytes, new: bytes) -> list[str]:
+    before, after = _mapping(name, old), _mapping(name, new)
+    if before is not None and after is not None:
+        found = [
+            f"{key} was {_show(before.get(key))}, is {_show(after.get(key))}"
+            for key in sorted({*before, *after})
+            if before.get(key) != after.get(key)
+        ]
+        return found[:_LONGEST_LIST] or ["written differently, same content"]
+    if name.endswith(".npy"):
+        return ["another track"]
+    changes = difflib.unified_diff(
+        old.decode(errors="replace").splitlines(), new.decode(errors="replace").splitlines(), n=0, lineterm=""
+    )
+    changed = [line for line in changes if line[:1] in "+-" and not line.startswith(("+++", "---"))]
+    return [f"{len(changed)} lines differ, such as {changed[0]}" if changed else "differs in line ends"]
+
+
+def _mapping(name: str, data: bytes) -> dict[str, Any] | None:
+    import yaml
+
+    try:
+        found = json.loads(data) if name.endswith(".json") else yaml.safe_load(data) if name.endswith("ml") else None
+    except (ValueError, yaml.YAMLError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _show(value: Any) -> str:
+    text = "not there" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,16 @@
+"""Collect episodes from workers that come and go."""
+
+from drctl.trainer.collection.batch import FrameStore
+from drctl.trainer.collection.collector import CollectionProgress, CollectionStopped, Collector
+from drctl.trainer.collection.reward_failure import EpisodeRewardError, RewardTrouble
+from drctl.trainer.collection.roster import WorkerView
+
+__all__ = [
+    "CollectionProgress",
+    "CollectionStopped",
+    "Collector",
+    "EpisodeRewardError",
+    "FrameStore",
+    "RewardTrouble",
+    "WorkerView",
+]

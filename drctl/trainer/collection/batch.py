@@ -1,0 +1,177 @@
+"""The episodes of one collection while they are driven: row e is episode e, whoever drives it."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from drctl.link.messages import FRAME_HEIGHT, FRAME_WIDTH
+from drctl.trainer.rollout import Episode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from drctl.simulation.episode import EpisodeRecord, EpisodeStart
+    from drctl.trainer.rollout import Policy
+
+FIRST_CAPACITY: Final = 256
+"""Frames, and steps, that there is room for at first: 17 s of driving at 15 steps per second."""
+
+FRAME_BYTES: Final = FRAME_HEIGHT * FRAME_WIDTH
+
+
+class FrameStore:
+    """Frames of one episode in memory of its own.
+
+    It grows by remapping, so nothing is copied and what is not filled takes no memory, and it goes back to the
+    system at once when the last array on it is gone: an iteration's frames are most of what a trainer holds.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, FIRST_CAPACITY * FRAME_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._frames: NDArray[np.uint8] | None = None
+        self._count = 0
+        self._open_view()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, frame: NDArray[np.uint8]) -> None:
+        """Add a frame, shape (120, 160); not after `take`."""
+        if self._frames is None or self._count == len(self._frames):
+            self._frames = None  # a mapping that arrays look into cannot be resized
+            self._memory.resize(2 * len(self._memory))
+            self._frames = self._open_view()
+        self._frames[self._count] = frame
+        self._count += 1
+
+    def take(self) -> NDArray[np.uint8]:
+        """Return all frames, shape (T, 120, 160), without a copy."""
+        return self._open_view()[: self._count]
+
+    def _open_view(self) -> NDArray[np.uint8]:
+        self._frames = np.frombuffer(self._memory, np.uint8).reshape(-1, FRAME_HEIGHT, FRAME_WIDTH)
+        return self._frames
+
+
+class Batch:
+    """What is known of the episodes of a collection.
+
+    Args:
+        starts: The episodes, one row each.
+    """
+
+    def __init__(self, starts: Sequence[EpisodeStart]) -> None:
+        rows = len(starts)
+        self.starts = starts
+        self.steps = np.zeros(rows, np.int64)
+        self.finished: dict[int, Episode] = {}
+        self.total_steps = 0
+        self._frames = np.zeros((rows, FRAME_HEIGHT, FRAME_WIDTH), np.uint8)
+        self._stores = [FrameStore() for _ in range(rows)]
+        self._log_probs = np.empty((rows, FIRST_CAPACITY), np.float32)
+        self._values = np.empty((rows, FIRST_CAPACITY), np.float32)
+        self._rewards = np.empty((rows, FIRST_CAPACITY), np.float32)
+        self._actions: NDArray[Any] | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every episode is finished."""
+        return len(self.finished) == len(self.starts)
+
+    def episodes(self) -> list[Episode]:
+        """Return the finished episodes in the order of `starts`."""
+        return [self.finished[row] for row in range(len(self.starts))]
+
+    def forget(self, row: int) -> None:
+        """Take back what was seen of an episode: it is driven again from its start."""
+        self.total_steps -= int(self.steps[row])
+        self.steps[row] = 0
+        self._stores[row] = FrameStore()
+
+    def observe(self, rows: NDArray[np.int64], frames: NDArray[np.uint8]) -> None:
+        """Take in what the cars of some rows see.
+
+        Args:
+            rows: Shape (k,), each at most once.
+            frames: Shape (k, 120, 160).
+        """
+        for row, frame in zip(rows.tolist(), frames, strict=True):
+            self._frames[row] = frame
+            self._stores[row].append(frame)
+
+    def decide(self, rows: NDArray[np.int64], policy: Policy) -> NDArray[Any]:
+        """Ask the policy, with all rows, for the actions of some.
+
+        Args:
+            rows: Rows whose cars wait, shape (k,).
+            policy: Decides.
+
+        Returns:
+            Actions of all rows, shape (B,) or (B, 2); those of the other rows mean nothing.
+        """
+        decided = policy.act(self._frames, self.starts, self.steps)
+        if self._actions is None:
+            shape = (self._rewards.shape[0], self._rewards.shape[1], *decided.actions.shape[1:])
+            self._actions = np.empty(shape, decided.actions.dtype)
+        steps = self.steps[rows]
+        if steps.max() >= self._actions.shape[1]:
+            self._grow()
+        self._actions[rows, steps] = decided.actions[rows]
+        self._log_probs[rows, steps] = decided.log_probs[rows]
+        self._values[rows, steps] = decided.values[rows]
+        return decided.actions
+
+    def reward(self, rows: NDArray[np.int64], rewards: NDArray[np.float32]) -> None:
+        """Take in what the last actions of some rows earned, shapes (k,)."""
+        self._rewards[rows, self.steps[rows]] = rewards
+        self.steps[rows] += 1
+        self.total_steps += len(rows)
+
+    def finish(
+        self,
+        row: int,
+        record: EpisodeRecord,
+        final_frame: NDArray[np.uint8] | None,
+        *,
+        is_terminated: bool,
+    ) -> None:
+        """Close an episode.
+
+        Args:
+            row: Which.
+            record: What the log tools get.
+            final_frame: What the car sees after its last action when the episode was truncated, else None; copied.
+            is_terminated: Whether a rule of the race ended it.
+        """
+        if self._actions is None:
+            raise ValueError(f"episode {row} cannot end before its first action")
+        taken = slice(0, int(self.steps[row]))
+        self.finished[row] = Episode(
+            start=self.starts[row],
+            frames=self._stores[row].take(),
+            final_frame=None if final_frame is None else final_frame.copy(),
+            actions=self._actions[row, taken].copy(),
+            log_probs=self._log_probs[row, taken].copy(),
+            values=self._values[row, taken].copy(),
+            rewards=self._rewards[row, taken].copy(),
+            terminated=is_terminated,
+            truncated=final_frame is not None,
+            record=record,
+        )
+
+    def _grow(self) -> None:
+        self._log_probs = _doubled(self._log_probs)
+        self._values = _doubled(self._values)
+        self._rewards = _doubled(self._rewards)
+        if self._actions is not None:
+            self._actions = _doubled(self._actions)
+
+
+def _doubled(array: NDArray[Any]) -> NDArray[Any]:
+    larger = np.empty((array.shape[0], 2 * array.shape[1], *array.shape[2:]), array.dtype)
+    larger[:, : array.shape[1]] = array
+    return larger
