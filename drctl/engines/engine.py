@@ -19,7 +19,7 @@ class Engine(Protocol):
 
         Args:
             plan: What to run; its run folder exists.
-            lock: Of the run folder; the engine keeps it for as long as the run lasts.
+            lock: Of the run folder; the engine holds it too, for as long as the run lasts.
 
         Raises:
             FailedError: The parts cannot be started; none is left running.

@@ -59,8 +59,8 @@ class RunLock:
         os.pwrite(self.descriptor, data, 0)
         os.ftruncate(self.descriptor, len(data))
 
-    def release(self) -> None:
-        """Close the file; the lock goes with its last holder. A second call does nothing."""
+    def close(self) -> None:
+        """Let go; the lock lasts until its last holder does. A second call does nothing."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1

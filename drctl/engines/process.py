@@ -57,7 +57,6 @@ class ProcessEngine:
                 where="\n".join([str(path), *last_lines(path, 10)]),
                 fix=f"cat {path}",
             )
-        lock.release()
 
     def down(self, run_folder: Path, *, at_once: bool = False) -> bool:
         """See `Engine.down`."""

@@ -100,6 +100,11 @@ class ModelKeys:
         return f"{self.private_folder}/lease.json"
 
     @property
+    def reward_failure(self) -> str:
+        """What the reward function was called with when it failed."""
+        return f"{self.private_folder}/reward-failure.json"
+
+    @property
     def iterations_folder(self) -> str:
         """Folder of the iteration summaries."""
         return f"{self.private_folder}/iterations"

@@ -310,7 +310,9 @@ def _stop_rule_notes(found: Preparation) -> list[Message]:
     if rules is None:
         return []
     if settings.train_stop_when != "score" and rules.target_score is not None:
-        text = f"term_cond_avg_score={rules.target_score:g} has no effect: DR_TRAIN_STOP_WHEN={settings.train_stop_when}"
+        text = (
+            f"term_cond_avg_score={rules.target_score:g} has no effect: DR_TRAIN_STOP_WHEN={settings.train_stop_when}"
+        )
         return [Message(text)]
     if settings.train_stop_when == "score" and rules.target_score is None:
         source = settings.origin("DR_TRAIN_STOP_WHEN").source

@@ -8,16 +8,21 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from drctl.engines.identity import ProcessIdentity
 from drctl.engines.lock import RunLock
 from drctl.engines.process import ProcessEngine, clear_run
-from drctl.errors import DrctlError, FailedError, Problem
-from drctl.link.listening import bind_error as _bind_error  # noqa: F401  keeps the link's words in one place
+from drctl.errors import (
+    ConflictError,
+    DrctlError,
+    FailedError,
+    FormatError,
+    ObjectNotFoundError,
+    UnavailableError,
+)
 from drctl.operations.preflight import Preparation, prepare
-from drctl.result import Message, Result
+from drctl.result import Level, Message, Result
 from drctl.stack.drctl_stack import RunFolders, trainer_spec, training_plan
 from drctl.status.run_status import RunStatus, read_run
 from drctl.storage.location import open_store, project_store_location
@@ -28,3 +33,296 @@ if TYPE_CHECKING:
     from drctl.engines.engine import Engine
     from drctl.stack.plan import RunPlan
     from drctl.storage.objects import ObjectStore
+
+_POLL_S = 0.1
+_FIRST_REPORT_S = 5.0
+
+# Exit status of an ended run -> the kind of error that gives it; each problem carries its own code.
+_ERRORS: dict[int, type[DrctlError]] = {3: FormatError, 4: UnavailableError, 5: ConflictError}
+
+Planner = Callable[[Preparation, str], "RunPlan"]
+Report = Callable[[Message], None]
+
+
+def start_training(
+    project: Project,
+    *,
+    wipe: bool = False,
+    resume: bool = False,
+    force: bool = False,
+    report: Report = lambda _message: None,
+    engine: Engine | None = None,
+    plan: Planner | None = None,
+) -> Result:
+    """Check everything, start the run and wait until it is ready: the trainer trains and every worker has joined.
+
+    When this fails or is interrupted, nothing of the start is left: no process, port, lock or object; what was moved to
+    the trash is moved back.
+
+    Args:
+        project: The project.
+        wipe: Move what lies under the model's prefix to the trash first.
+        resume: Continue from the newest complete checkpoint.
+        force: Resume although files or settings differ.
+        report: Gets a message now and then about what is waited for.
+        engine: How to run it.
+        plan: Makes the plan of what was checked and the run's random name.
+
+    Returns:
+        ``run_id``, ``prefix``, ``run_folder``, ``is_running``, ``seconds``; exit status of the run when it has ended.
+
+    Raises:
+        DrctlError: What stands against the start, or why the run ended during it.
+    """
+    engine = engine or ProcessEngine()
+    lock = RunLock.acquire(project.run_folder, "a training is being started")
+    started = time.monotonic()
+    with contextlib.closing(lock), _Undo() as undo:
+        engine.down(project.run_folder, at_once=True)  # what a killed supervisor left; nobody else can be here
+        found = prepare(project, wipe=wipe, resume=resume, force=force)
+        messages = list(found.notes)
+        for note in found.notes:
+            report(note)
+        if wipe and found.content is not None and found.content.count:
+            messages += _wipe(found, undo, report)
+        _write_snapshot(found, undo)
+        run = (plan or _plan)(found, secrets.token_hex(8))
+        undo.add(lambda: _stop_at_once(engine, project))
+        engine.up(run, lock)
+        status = _wait_until_ready(project, found, report)
+        undo.forget()
+    if not status.is_running:
+        return describe_end(status, messages)
+    data = {
+        "run_id": run.run_id,
+        "prefix": run.prefix,
+        "run_folder": run.run_folder,
+        "is_running": True,
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    what = "goes on" if resume else "has begun"
+    workers = len(run.workers)
+    done = Message(
+        f"The training of {run.prefix} {what} with {workers} worker{'s' * (workers != 1)} (run {run.run_id})", "success"
+    )
+    steps = ("drctl status", "drctl logs-sagemaker -f", "drctl stop-training")
+    return Result(data, (*messages, done), steps)
+
+
+def stop_training(project: Project, *, engine: Engine | None = None) -> Result:
+    """Stop a project's run after the publish under way, within 15 s.
+
+    Args:
+        project: The project.
+        engine: How it runs.
+
+    Returns:
+        ``was_running``; stopping what does not run is no error.
+
+    Raises:
+        FailedError: Processes cannot be ended.
+    """
+    engine = engine or ProcessEngine()
+    run_id = project.settings.run_id
+    was_running = engine.down(project.run_folder)
+    data = {"run_id": run_id, "was_running": was_running}
+    if not was_running:
+        return Result(data, (Message(f"run {run_id} is not running"),))
+    state = engine.state(project.run_folder)
+    reason = state.message if state else "stopped"
+    return Result(data, (Message(f"run {run_id} has ended: {reason}", "success"),), ("drctl start-training --resume",))
+
+
+def read_project_run(project: Project) -> RunStatus | None:
+    """Read the status of the project's run; without the store's part when the store cannot be reached."""
+    return read_run(project.run_folder, reachable_store(project))
+
+
+def reachable_store(project: Project) -> ObjectStore | None:
+    """Return the project's store, or None when it cannot be opened; reading from it may still fail."""
+    try:
+        return open_store(project_store_location(project))
+    except DrctlError:
+        return None
+
+
+def describe_end(status: RunStatus, messages: Sequence[Message] = ()) -> Result:
+    """Return the outcome of a run that has ended, and what to do next.
+
+    Args:
+        status: Of the run.
+        messages: What comes first.
+
+    Raises:
+        DrctlError: The run failed; its exit status is the run's.
+    """
+    if status.exit_status and status.problems:
+        raise _ERRORS.get(status.exit_status, FailedError).from_problems(status.problems)
+    data = {
+        "run_id": status.run_id,
+        "prefix": status.prefix,
+        "run_folder": status.run_folder,
+        "is_running": False,
+        "reason": status.reason,
+        "message": status.message,
+        "exit_status": status.exit_status,
+    }
+    level: Level = "success" if status.exit_status == 0 else "warning"
+    lines = [*messages, Message(f"The training of {status.prefix} has ended: {status.message}", level)]
+    checkpoint = status.trainer.get("checkpoint")
+    if checkpoint:
+        lines.append(Message(f"best checkpoint {checkpoint['best']}, last checkpoint {checkpoint['last']}"))
+    steps = () if status.reason == "finished" else ("drctl start-training --resume",)
+    return Result(data, tuple(lines), steps, exit_status=status.exit_status or 0)
+
+
+def _plan(found: Preparation, run_token: str) -> RunPlan:
+    project = found.project
+    assert found.location is not None  # noqa: S101 - prepare fails without
+    assert found.keys is not None  # noqa: S101 - prepare fails without
+    folders = RunFolders(project.root, project.run_folder, project.secrets_folder)
+    spec = trainer_spec(
+        project.settings,
+        folders,
+        found.location,
+        run_token=run_token,
+        metrics_prefix=found.keys.metrics_prefix,
+        advertised_host=_advertised_host(project.settings.link_listen),
+        is_resume=found.is_resume,
+    )
+    return training_plan(spec, folders)
+
+
+def _advertised_host(listen: str) -> str:
+    """Return how workers on other machines reach this one."""
+    if listen not in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return listen
+    # No packet is sent: connecting a UDP socket only chooses the address that would be used.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation (RFC 5737)
+            return str(probe.getsockname()[0])
+        except OSError:
+            return socket.gethostname()
+
+
+def _wipe(found: Preparation, undo: _Undo, report: Report) -> list[Message]:
+    assert found.store is not None  # noqa: S101 - prepare fails without
+    assert found.keys is not None  # noqa: S101 - prepare fails without
+    store, keys = found.store, found.keys
+    prefixes = [keys.prefix]
+    if not keys.metrics_prefix.startswith(f"{keys.prefix}/"):
+        prefixes.append(keys.metrics_prefix)
+    messages = []
+    for prefix in prefixes:
+        try:
+            entry = move_to_trash(store, prefix, "drctl start-training -w")
+        except ObjectNotFoundError:
+            continue
+        undo.add(lambda entry_id=entry.id: restore(store, entry_id))
+        text = f"moved {prefix} ({entry.object_count} objects) to the trash; drctl undo brings it back"
+        messages.append(Message(text))
+        report(messages[-1])
+    return messages
+
+
+def _write_snapshot(found: Preparation, undo: _Undo) -> None:
+    """Write the files that every process of the run reads, and note how to take each back."""
+    assert found.store is not None  # noqa: S101 - prepare fails without
+    assert found.keys is not None  # noqa: S101 - prepare fails without
+    assert found.files is not None  # noqa: S101 - prepare fails without
+    store, keys = found.store, found.keys
+    if not found.is_resume:
+        undo.add(lambda: _remove_all(store, keys.prefix))
+    for key, data in found.files.objects(keys, found.project.settings.local_s3_training_params_file).items():
+        try:
+            former = store.get(key)
+        except ObjectNotFoundError:
+            undo.add(lambda key=key: store.delete(key))
+        else:
+            if former == data:
+                continue
+            undo.add(lambda key=key, former=former: store.put(key, former))
+        store.put(key, data)
+
+
+def _remove_all(store: ObjectStore, prefix: str) -> None:
+    for info in list(store.list(prefix)):
+        store.delete(info.key)
+
+
+def _stop_at_once(engine: Engine, project: Project) -> None:
+    engine.down(project.run_folder, at_once=True)
+    clear_run(project.run_folder)
+
+
+def _wait_until_ready(project: Project, found: Preparation, report: Report) -> RunStatus:
+    """Wait for the trainer and every worker, for as long as it takes; say who is late."""
+    started = time.monotonic()
+    next_report = _FIRST_REPORT_S
+    while True:
+        status = read_run(project.run_folder, found.store)
+        if status is None or status.is_orphaned:
+            raise FailedError(
+                "the supervisor of the run was killed during the start",
+                where=str(project.run_folder),
+                fix="drctl start-training",
+            )
+        if not status.is_running and status.exit_status is not None:
+            if status.exit_status:
+                describe_end(status)
+                raise FailedError(
+                    f"the run ended during its start: {status.message}", fix="drctl start-training starts it again"
+                )
+            return status
+        if status.is_ready:
+            return status
+        waited = time.monotonic() - started
+        if waited > next_report:
+            next_report *= 2
+            for text in _describe_late(status):
+                report(Message(f"{text} ({waited:.0f} s)"))
+        time.sleep(_POLL_S)
+
+
+def _describe_late(status: RunStatus) -> list[str]:
+    late = [wait for wait in status.waits if wait.for_whom != wait.who]
+    return [f"waiting for {wait.for_whom}: {wait.why}" for wait in late] or [f"waiting: the trainer is {status.phase}"]
+
+
+class _Undo:
+    """Takes back, newest first, what was done before something failed."""
+
+    def __init__(self) -> None:
+        self._actions: list[Callable[[], Any]] = []
+
+    def __enter__(self) -> _Undo:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _trace: object) -> None:
+        if kind is not None:
+            with _deaf_to_ctrl_c():
+                for action in reversed(self._actions):
+                    # One thing that cannot be taken back must not keep the others; the cause is already on its way.
+                    with contextlib.suppress(DrctlError, OSError):
+                        action()
+
+    def add(self, action: Callable[[], Any]) -> None:
+        """Note how to take the next step back."""
+        self._actions.append(action)
+
+    def forget(self) -> None:
+        """Everything is done: nothing will be taken back."""
+        self._actions.clear()
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)

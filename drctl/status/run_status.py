@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from drctl.engines.state import EngineState, PartState, read_state
-from drctl.errors import DrctlError
+from drctl.errors import DrctlError, Problem
 from drctl.formats.object_keys import ModelKeys
 from drctl.stack.plan import RunPlan, read_plan
 from drctl.status.waiting import Wait, describe_waits
@@ -71,6 +71,7 @@ class RunStatus:
         reason: Why it ended, see `EngineState`.
         message: The same as a sentence.
         exit_status: What a command that waits for the run returns; None while it runs.
+        problems: Details of a failure.
     """
 
     run_id: int
@@ -88,6 +89,7 @@ class RunStatus:
     reason: str | None = None
     message: str = ""
     exit_status: int | None = None
+    problems: tuple[Problem, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts for ``--output json``."""
@@ -109,28 +111,55 @@ def find_runs(root: Path) -> list[Path]:
     return sorted(folders, key=lambda path: int(path.name[4:]))
 
 
-def read_run(run_folder: Path, store: ObjectStore | None, now: float | None = None) -> RunStatus | None:
-    """Read the status of a run.
+class RunReader:
+    """Reads the status of one run again and again, asking the store for what can have changed alone.
 
     Args:
         run_folder: ``tmp/run-<RUN_ID>``.
         store: Its bucket; None when it cannot be reached: then only what the engine knows is told.
-        now: Epoch seconds; None for the clock's.
-
-    Returns:
-        None when nothing was started there.
-
-    Raises:
-        FormatError: The run was started by another version.
     """
-    plan, state = read_plan(run_folder), read_state(run_folder)
-    if plan is None or state is None:
-        return None
-    now = time.time() if now is None else now
-    keys = ModelKeys(plan.prefix)
-    trainer = _read_trainer(store, keys, plan.run_token)
-    seconds = _read_seconds(store, keys, int(trainer.get("iteration", 0))) if trainer else ()
-    return combine(plan, state, trainer, seconds, now)
+
+    def __init__(self, run_folder: Path, store: ObjectStore | None) -> None:
+        self._run_folder = run_folder
+        self._store = store
+        self._seconds: dict[int, Mapping[str, float]] = {}
+
+    def read(self, now: float | None = None) -> RunStatus | None:
+        """Read the status.
+
+        Args:
+            now: Epoch seconds; None for the clock's.
+
+        Returns:
+            None when nothing was started in the folder.
+
+        Raises:
+            FormatError: The run was started by another version.
+        """
+        plan, state = read_plan(self._run_folder), read_state(self._run_folder)
+        if plan is None or state is None:
+            return None
+        keys = ModelKeys(plan.prefix)
+        trainer = _read_trainer(self._store, keys, plan.run_token)
+        seconds = self._read_seconds(keys, int(trainer.get("iteration", 0)))
+        return combine(plan, state, trainer, seconds, time.time() if now is None else now)
+
+    def _read_seconds(self, keys: ModelKeys, iteration: int) -> tuple[Mapping[str, float], ...]:
+        numbers = range(max(0, iteration - ITERATIONS_READ), iteration)
+        for number in numbers if self._store is not None else ():
+            if number in self._seconds:
+                continue
+            try:
+                summary = json.loads(self._store.get(keys.iteration_summary(number)))  # type: ignore[union-attr]
+                self._seconds[number] = summary["seconds"]
+            except (DrctlError, ValueError, KeyError, TypeError):
+                continue
+        return tuple(self._seconds[number] for number in numbers if number in self._seconds)
+
+
+def read_run(run_folder: Path, store: ObjectStore | None) -> RunStatus | None:
+    """Read the status of a run once; see `RunReader`."""
+    return RunReader(run_folder, store).read()
 
 
 def combine(
@@ -171,6 +200,7 @@ def combine(
         reason=state.reason,
         message="its supervisor is gone: killed, or the machine was restarted" if is_orphaned else state.message,
         exit_status=state.exit_status,
+        problems=state.problems,
     )
 
 
@@ -183,16 +213,6 @@ def _read_trainer(store: ObjectStore | None, keys: ModelKeys, run_token: str) ->
         return found if found["run"]["token"] == run_token else {}
     except (DrctlError, ValueError, KeyError, TypeError):
         return {}
-
-
-def _read_seconds(store: ObjectStore | None, keys: ModelKeys, iteration: int) -> tuple[Mapping[str, float], ...]:
-    found: list[Mapping[str, float]] = []
-    for number in range(max(0, iteration - ITERATIONS_READ), iteration) if store is not None else ():
-        try:
-            found.append(json.loads(store.get(keys.iteration_summary(number)))["seconds"])  # type: ignore[union-attr]
-        except (DrctlError, ValueError, KeyError, TypeError):
-            continue
-    return tuple(found)
 
 
 def _phase(state: EngineState, trainer: Mapping[str, Any], *, is_orphaned: bool) -> tuple[str, float]:

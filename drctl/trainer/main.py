@@ -8,6 +8,7 @@ recorded stop request finishes the publish under way and exits 143, so that an e
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -18,10 +19,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from drctl.errors import ConflictError, DrctlError, Problem, UnavailableError
+from drctl.errors import ConflictError, DrctlError, Problem, UnavailableError, combine_errors
 from drctl.formats import log_lines
 from drctl.formats.object_keys import ModelKeys
 from drctl.storage.location import open_store
+from drctl.storage.objects import ObjectStore
 from drctl.trainer.lease import Holder, Lease, acquire
 from drctl.trainer.spec import TrainerSpec, read_trainer_spec
 from drctl.trainer.status_file import StatusFile
@@ -114,7 +116,7 @@ def _train_with_lease(spec: TrainerSpec, run_folder: Path, lease: Lease, should_
     store = open_store(spec.store)
     keys = ModelKeys(spec.prefix, spec.metrics_prefix)
     link = TrainerLink.open(spec.link, spec.run_id)
-    collector = Collector(link)
+    collector = Collector(link, say=_say)
     interval = LOCAL_STATUS_INTERVAL_S if spec.store.kind == "directory" else 5.0
     facts = {"run": _run_facts(spec, lease), "episodes_done": 0, "episodes_wanted": 0, "iteration": 0}
     status = StatusFile(store, keys.status, facts, lambda: [asdict(view) for view in collector.workers()], interval)
@@ -125,7 +127,8 @@ def _train_with_lease(spec: TrainerSpec, run_folder: Path, lease: Lease, should_
         if isinstance(error, UnavailableError):
             raise
         _report(error)
-        outcome = Outcome("failed", str(error), error.exit_status, error.problems)
+        _keep_reward_params(store, keys, error)
+        outcome = Outcome("failed", str(error), error.exit_status, combine_errors([error]).problems)
     finally:
         if outcome is not None:
             collector.close(outcome.message)
@@ -162,7 +165,7 @@ def _run(
             physics=conditions["physics"],
             network_heads=conditions["network_heads"],
         )
-    precision = found[0].conditions["precision"] if found else None
+    precision = found[0].conditions["precision"] if found else "auto"
     physics = snapshot.conditions(spec, "", 1)["physics"]
     cars = spec.cars_per_worker or -(-snapshot.hyperparameters.episodes_per_iteration // spec.workers)
     collector.set_up(snapshot.environment(spec.seed, physics), cars, prints_steps=spec.sim_trace_log)
@@ -219,6 +222,17 @@ def _outcome_of_stop(run_folder: Path) -> Outcome | None:
     if (run_folder / STOP_FILE).exists():
         return Outcome("stopped", "stopped by its user", 0)
     return None
+
+
+def _keep_reward_params(store: ObjectStore, keys: ModelKeys, error: DrctlError) -> None:
+    """Store what a failed reward function was called with, so that its user can call it again."""
+    trouble = getattr(error, "details", None)
+    if trouble is None:
+        return
+    content = {"message": trouble.message, "file": trouble.file, "line": trouble.line, "params": trouble.params}
+    with contextlib.suppress(DrctlError):
+        store.put(keys.reward_failure, json.dumps(content, indent=1).encode())
+        _say(f"The params of that call are in {store.name}/{keys.reward_failure}")
 
 
 def _run_facts(spec: TrainerSpec, lease: Lease) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -95,7 +96,8 @@ def start(make_plan):
     def run(*arguments, **changes):
         plan = make_plan(*arguments, **changes)
         folder = Path(plan.run_folder)
-        ProcessEngine().up(plan, RunLock.acquire(folder, "test"))
+        with contextlib.closing(RunLock.acquire(folder, "test")) as lock:
+            ProcessEngine().up(plan, lock)
         for part in plan.parts:  # their signal handlers are set from here on
             _wait_for(lambda part=part: "hello from" in log_path(folder, part.name).read_text())
         return folder

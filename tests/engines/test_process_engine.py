@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -68,7 +69,7 @@ def test_stop_ends_every_part_and_says_so(start):
     assert state.message == "stopped by its user"
     assert not any(process.is_alive for process in [state.supervisor, *processes])
     assert ENGINE.down(folder) is False  # stopped already
-    RunLock.acquire(folder, "test").release()
+    RunLock.acquire(folder, "test").close()
 
 
 def test_stop_where_nothing_was_started(tmp_path):
@@ -149,7 +150,8 @@ def test_a_part_that_cannot_be_started_counts_as_dead(make_plan, tmp_path, ended
     broken = replace(plan.parts[1], argv=(str(tmp_path / "missing"),))
     plan = replace(plan, parts=(plan.parts[0], broken))
     folder = Path(plan.run_folder)
-    ENGINE.up(plan, RunLock.acquire(folder, "test"))
+    with contextlib.closing(RunLock.acquire(folder, "test")) as lock:
+        ENGINE.up(plan, lock)
     assert ended(folder).message == "worker-0 died 2 times within 10 minutes, at last with exit status 127"
 
 
@@ -167,7 +169,7 @@ def test_children_of_a_killed_supervisor_end_within_five_seconds(start, wait_for
     wait_for(lambda: not any(part.process.is_alive for part in state.parts), 5.0)
     assert not ENGINE.is_running(folder)
     assert read_state(folder).phase == "running"  # nobody was left to write
-    RunLock.acquire(folder, "test").release()  # and nobody holds the run any more
+    RunLock.acquire(folder, "test").close()  # and nobody holds the run any more
 
 
 def test_stop_after_the_supervisor_was_killed_cleans_up(start, wait_for):
@@ -211,7 +213,7 @@ def test_a_supervisor_that_cannot_start_is_reported(make_plan, monkeypatch):
         ENGINE.up(plan, lock)
     assert str(caught.value) == "the supervisor of the run did not start"
     assert "StopIteration" in caught.value.problems[0].where
-    lock.release()
+    lock.close()
     clear_run(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["lock", "logs", "trainer.py", "worker-0.py"]
 
@@ -223,6 +225,7 @@ def test_workers_do_not_get_dropped_variables(make_plan, monkeypatch, wait_for):
     worker = replace(plan.parts[1], environment={"MORE": "1"}, dropped_environment=("AWS_",))
     plan = replace(plan, parts=(plan.parts[0], worker))
     folder = Path(plan.run_folder)
-    ENGINE.up(plan, RunLock.acquire(folder, "test"))
+    with contextlib.closing(RunLock.acquire(folder, "test")) as lock:
+        ENGINE.up(plan, lock)
     wait_for(lambda: "AWS None 1" in log_path(folder, "worker-0").read_text())
     wait_for(lambda: "AWS hidden None" in log_path(folder, "trainer").read_text())

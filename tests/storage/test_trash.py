@@ -227,6 +227,20 @@ def test_an_interrupted_move_keeps_what_a_new_run_wrote(tmp_path, no_flush):
             assert MODEL[key] in everything
 
 
+def test_an_interrupted_move_is_not_taken_back_into_a_new_run(tmp_path, no_flush):
+    refused = 0
+    for store in killed_at_every_call(tmp_path, prepare_model, lambda store: move_to_trash(store, "v1", "first")):
+        if set(content(store, "v1")) == set(MODEL):
+            continue
+        store.put("v1/new", b"of a new run")
+        before = content(store)
+        with pytest.raises(ConflictError, match="'v1' is in use: v1/new"):
+            restore(store)
+        assert content(store) == before
+        refused += 1
+    assert refused > 5
+
+
 def test_an_interrupted_move_is_shown_as_such(tmp_path):
     store = DirectoryStore(tmp_path / "bucket")
     prepare_model(store)

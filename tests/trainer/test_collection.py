@@ -343,10 +343,10 @@ def test_a_lost_connection_is_noticed_without_waiting_for_patience(run):
 
 def test_frames_keep_their_content_while_their_memory_grows():
     store = FrameStore()
-    frames = np.random.default_rng(1).integers(0, 255, (600, 120, 160), dtype=np.uint8)
+    frames = np.random.default_rng(1).integers(0, 255, (1100, 120, 160), dtype=np.uint8)
     for frame in frames:
         store.append(frame)
-    assert len(store) == 600
+    assert len(store) == 1100
     assert np.array_equal(store.take(), frames)
 
 

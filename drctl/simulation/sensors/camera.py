@@ -19,7 +19,7 @@ from drctl.simulation.sensors.camera_geometry import (
     ground_point,
     lit,
 )
-from drctl.simulation.sensors.camera_kernel import MAX_NODES, STRIP, WORLD, render_frames
+from drctl.simulation.sensors.camera_kernel import NODES, STRIP, WORLD, render_frames
 from drctl.simulation.sensors.distance_field import DistanceField, curve_length_m, measure_distances
 from drctl.simulation.sensors.ground_pattern import (
     FINISH_DARK,
@@ -81,7 +81,7 @@ class FrontCamera:
         self._walls = np.zeros((4, 4))
         self._spans = np.zeros((IMAGE_HEIGHT, 3))
         self._rows = np.zeros((2, IMAGE_WIDTH), np.float32)
-        self._nodes = np.zeros((2, MAX_NODES, 2), np.float32)
+        self._nodes = np.zeros((2, NODES, 2), np.float32)
 
     @property
     def memory_bytes(self) -> int:
@@ -142,6 +142,8 @@ def _world_record(scene: Scene, field: DistanceField, first_node: int) -> Any:
         record[part] = getattr(pattern, part)
     if pattern.finish_at_m is not None:
         record["finish_at_m"], record["finish_half_across_m"] = pattern.finish_at_m, pattern.finish_half_across_m
+        nearest = scene.curve_m[round(pattern.finish_at_m / length_m * len(scene.curve_m)) % len(scene.curve_m)]
+        record["finish_x_m"], record["finish_y_m"] = nearest
     record["wall_height_m"] = scene.wall_height_m if scene.wall_height_m > LENS_HEIGHT_M else 0.0
     record["field_m"] = scene.field_m
     _set_greys(record, scene, pattern)
@@ -163,26 +165,25 @@ def _cut_strips() -> NDArray[Any]:
 
     Near the car a strip takes some rows at a time; far away a row, which shows metres of ground, is cut into several.
     """
-    edges: list[tuple[float, float, int, int, bool, bool, float]] = []
+    edges: list[tuple[float, float, int, int, bool, bool]] = []
     row = int(HORIZON_ROW + _HORIZON_GAP_PX)
     while row < IMAGE_HEIGHT:
         top = max(float(row), HORIZON_ROW + _HORIZON_GAP_PX)
         far, near = ground_point(top, 0.0)[0], ground_point(row + 1, 0.0)[0]
         rows = 1
-        while row + rows < IMAGE_HEIGHT and far - ground_point(row + rows + 1, 0.0)[0] < 0.02:
+        while row + rows < IMAGE_HEIGHT and far - ground_point(row + rows + 1, 0.0)[0] < 0.03:
             rows += 1
-        parts = min(16, ceil((far - near) / max(0.12, 0.08 * near)))
+        parts = min(6, ceil((far - near) / max(0.2, 0.2 * near)))
         cuts = np.linspace(top, row + rows, parts + 1)
         edges += [
-            (float(cuts[i]), float(cuts[i + 1]), row, rows, i == 0, i == parts - 1, near) for i in range(parts)
+            (float(cuts[i]), float(cuts[i + 1]), row, rows, i == 0, i == parts - 1) for i in range(parts)
         ]
         row += rows
     strips = np.zeros(len(edges), STRIP)
-    for strip, (top, bottom, first_row, rows, is_first, is_last, near) in zip(strips, edges, strict=True):
+    for strip, (top, bottom, first_row, rows, is_first, is_last) in zip(strips, edges, strict=True):
         strip["first_row"], strip["rows"] = first_row, rows
         strip["is_first"], strip["is_last"] = is_first, is_last
         strip["weight"] = 1.0 / sum(edge[2] == first_row for edge in edges)
-        strip["node_step"] = 8 if near < 1.5 else 4
         for name, place in (("top", top), ("bottom", bottom)):
             ahead_m, left_m = ground_point(place, 0.0)
             strip[f"{name}_ahead_m"] = ahead_m

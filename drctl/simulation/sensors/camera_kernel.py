@@ -24,7 +24,13 @@ from drctl.simulation.sensors.camera_geometry import (
     LENS_HEIGHT_M,
     PITCH_RAD,
 )
-from drctl.simulation.sensors.ground_pattern import DASH_LENGTH_M, DASH_WIDTH_M, FINISH_SQUARE_M, FINISH_THICK_M
+from drctl.simulation.sensors.ground_pattern import (
+    DASH_LENGTH_M,
+    DASH_WIDTH_M,
+    FINISH_ACROSS_M,
+    FINISH_SQUARE_M,
+    FINISH_THICK_M,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,13 +41,17 @@ RAMP = float(np.sqrt(2.0))
 The original's downscaling weighs a triangle two pixels wide, of variance 1/6; a box of this width has the same one.
 """
 
-MAX_NODES = IMAGE_WIDTH // 4 + 1
+NODE_STEP = 8
+"""Pixels between nodes of a row: 6 cm or less within a metre of the car."""
+
+NODES = IMAGE_WIDTH // NODE_STEP + 1
 
 _WIDTH, _HEIGHT = IMAGE_WIDTH, IMAGE_HEIGHT
 _FOCAL, _LENS_UP, _LENS_AHEAD = FOCAL_LENGTH_PX, LENS_HEIGHT_M, LENS_FORWARD_M
 _SIN, _COS = float(np.sin(PITCH_RAD)), float(np.cos(PITCH_RAD))
 _SLIVER = 1e-4  # metres: no ramp is narrower, so that its slope stays finite
 _CLOSEST_WALL = 0.02  # metres: nearer, or from outside, a wall is seen as if at this distance
+_FINISH_RADIUS = float(np.hypot(FINISH_ACROSS_M, FINISH_THICK_M) / 2 + 0.1)
 _MAX_JUMP = 3.0  # spacings: a larger step between neighbouring nodes is a change of sides, not a distance
 
 WORLD = np.dtype(
@@ -61,6 +71,8 @@ WORLD = np.dtype(
         ("kerb_pitch_m", np.float32),
         ("finish_at_m", np.float32),
         ("finish_half_across_m", np.float32),
+        ("finish_x_m", np.float64),
+        ("finish_y_m", np.float64),
         ("wall_height_m", np.float64),
         ("field_m", np.float64, (4,)),
         ("wall", np.float32, (4,)),
@@ -88,7 +100,6 @@ STRIP = np.dtype(
         ("is_first", np.bool_),
         ("is_last", np.bool_),
         ("weight", np.float32),
-        ("node_step", np.int64),
         ("top_ahead_m", np.float64),
         ("top_pixel_m", np.float64),
         ("bottom_ahead_m", np.float64),
@@ -97,8 +108,8 @@ STRIP = np.dtype(
 )
 """A strip of ground across the image: some rows of pixels, or, far away, a part of one row (``weight``).
 
-``ahead`` is the distance of its upper and lower edge from base_link, ``pixel`` a pixel's width there; nodes lie
-``node_step`` pixels apart. A strip's lower edge is the next strip's upper edge.
+``ahead`` is the distance of its upper and lower edge from base_link, ``pixel`` a pixel's width there. A strip's lower
+edge is the next strip's upper edge.
 """
 
 
@@ -108,41 +119,34 @@ def _clamp(value: float) -> float:
 
 
 @njit(cache=True, fastmath=True)
-def _pulses_before(at: float, pitch: float, length: float) -> float:
-    """Return how much of the line up to a place is covered by pulses of a length that begin at multiples of a pitch."""
-    whole = np.floor(at / pitch)
-    return whole * length + min(at - whole * pitch, length)
+def _pulses_before(at: float, length: float) -> float:
+    """Return how much of the line up to a place is covered by pulses of a length that begin at whole numbers."""
+    whole = np.floor(at)
+    return whole * length + min(at - whole, length)
 
 
 @njit(cache=True, fastmath=True)
-def _pulses(at: float, width: float, pitch: float, length: float) -> float:
-    """Return the covered fraction of a window around a place."""
-    half = np.float32(0.5) * width
-    return (_pulses_before(at + half, pitch, length) - _pulses_before(at - half, pitch, length)) / width
+def _pulses(at: float, width: float, per_pitch: float, length: float) -> float:
+    """Return the covered fraction of a window around a place; pulses begin at multiples of a pitch.
+
+    Args:
+        at: Middle of the window.
+        width: Width of the window.
+        per_pitch: One over the pitch.
+        length: Length of a pulse in pitches.
+    """
+    middle, half = at * per_pitch, np.float32(0.5) * width * per_pitch
+    return (_pulses_before(middle + half, length) - _pulses_before(middle - half, length)) / (half + half)
 
 
 @njit(cache=True, fastmath=True)
-def _sample(grid: NDArray[np.float32], world: Any, x: float, y: float) -> tuple[float, float]:
-    """Return the offset from and the distance along the centre curve at a place of the world."""
-    column = min(max((x - world.origin_x_m) * world.nodes_per_m, 0.0), world.columns - 1.001)
-    row = min(max((y - world.origin_y_m) * world.nodes_per_m, 0.0), world.rows - 1.001)
-    left, low = int(column), int(row)
-    u, v = np.float32(column - left), np.float32(row - low)
-    a = world.first + low * world.columns + left
-    b = a + world.columns
-    d00, d01, d10, d11 = grid[a, 0], grid[a + 1, 0], grid[b, 0], grid[b + 1, 0]
-    if (abs(d00 - d11) + abs(d01 - d10)) * world.nodes_per_m > 2.0 * _MAX_JUMP:
-        return max(abs(d00), abs(d01), abs(d10), abs(d11)), grid[a, 1]
-    lower, upper = d00 + u * (d01 - d00), d10 + u * (d11 - d10)
-    offset = lower + v * (upper - lower)
-    wrap = np.float32(world.wrap_m)
-    half = np.float32(0.5) * wrap
-    s00, s01, s10, s11 = grid[a, 1], grid[a + 1, 1], grid[b, 1], grid[b + 1, 1]
-    s01 += wrap * ((s00 - s01 > half) - np.float32(s01 - s00 > half))
-    s10 += wrap * ((s00 - s10 > half) - np.float32(s10 - s00 > half))
-    s11 += wrap * ((s00 - s11 > half) - np.float32(s11 - s00 > half))
-    lower, upper = s00 + u * (s01 - s00), s10 + u * (s11 - s10)
-    return offset, lower + v * (upper - lower)
+def _unwrapped(along: float, beside: float, wrap: float) -> float:
+    """Return a distance along the curve so that the finish does not lie between it and a neighbouring place's."""
+    if along - beside > np.float32(0.5) * wrap:
+        return along - wrap
+    if beside - along > np.float32(0.5) * wrap:
+        return along + wrap
+    return along
 
 
 @njit(cache=True, fastmath=True)
@@ -155,30 +159,46 @@ def _look_up_nodes(
     sine: float,
     ahead: float,
     pixel: float,
-    step: int,
     first: int,
     last: int,
     nodes: NDArray[np.float32],
 ) -> None:
-    """Look up the nodes first..last of one line across the image; (x, y) is base_link."""
-    x += ahead * cosine
-    y += ahead * sine
-    wrap = np.float32(world.wrap_m)
-    before = np.float32(0.0)
+    """Look up offset and distance along the curve at the nodes first..last of a line across the image.
+
+    (x, y) is base_link; the line is `ahead` of it, and a pixel is `pixel` wide there.
+    """
+    scale = world.nodes_per_m
+    left = pixel * (_WIDTH // 2)
+    column_0 = np.float32((x + ahead * cosine - left * sine - world.origin_x_m) * scale)
+    row_0 = np.float32((y + ahead * sine + left * cosine - world.origin_y_m) * scale)
+    column_step, row_step = np.float32(pixel * NODE_STEP * sine * scale), np.float32(-pixel * NODE_STEP * cosine * scale)
+    zero, last_column, last_row = np.float32(0.0), np.float32(world.columns - 1.01), np.float32(world.rows - 1.01)
+    start, stride = world.first, world.columns
+    wrap, jump = np.float32(world.wrap_m), np.float32(2.0 * _MAX_JUMP / scale)
     for k in range(first, last + 1):
-        aside = pixel * (_WIDTH // 2 - k * step)
-        offset, along = _sample(grid, world, x - aside * sine, y + aside * cosine)
-        if k > first:
-            along -= wrap * np.round((along - before) / wrap)
-        nodes[k, 0], nodes[k, 1] = offset, along
-        before = along
+        column = min(max(column_0 + np.float32(k) * column_step, zero), last_column)
+        row = min(max(row_0 + np.float32(k) * row_step, zero), last_row)
+        j, i = int(column), int(row)
+        u, v = column - np.float32(j), row - np.float32(i)
+        a = start + i * stride + j
+        b = a + stride
+        d00, d01, d10, d11 = grid[a, 0], grid[a + 1, 0], grid[b, 0], grid[b + 1, 0]
+        s00, s01, s10, s11 = grid[a, 1], grid[a + 1, 1], grid[b, 1], grid[b + 1, 1]
+        if abs(d00 - d11) + abs(d01 - d10) > jump:
+            nodes[k, 0], nodes[k, 1] = max(abs(d00), abs(d01), abs(d10), abs(d11)), s00
+            continue
+        if abs(s00 - s11) + abs(s01 - s10) > wrap:
+            s01, s10, s11 = _unwrapped(s01, s00, wrap), _unwrapped(s10, s00, wrap), _unwrapped(s11, s00, wrap)
+        lower, upper = d00 + u * (d01 - d00), d10 + u * (d11 - d10)
+        nodes[k, 0] = lower + v * (upper - lower)
+        lower, upper = s00 + u * (s01 - s00), s10 + u * (s11 - s10)
+        nodes[k, 1] = lower + v * (upper - lower)
 
 
 @njit(cache=True, fastmath=True)
 def _paint_span(
     ground: NDArray[np.float32],
     first: int,
-    count: int,
     offset: float,
     offset_step: float,
     width: float,
@@ -187,64 +207,54 @@ def _paint_span(
     along_width: float,
     world: Any,
 ) -> None:
-    """Set the ground's grey of the pixels first..first+count-1.
+    """Set the ground's grey of a span of `NODE_STEP` pixels in which something is painted.
 
-    Offset and distance along the curve are those at the span's left edge; their steps are per pixel; the widths are
-    those of the ramps.
+    Offset and distance along the curve are those at the middle of the first pixel; their steps are per pixel; the
+    widths are those of the ramps.
     """
     half = np.float32(0.5)
     slope = np.float32(1.0) / width
-    reach = half * width
-    end = offset + count * offset_step
-    low = np.float32(0.0) if offset * end <= 0 else min(abs(offset), abs(end))
-    high = max(abs(offset), abs(end))
-    if low > world.road_to_m + reach:
-        for i in range(count):
-            ground[first + i] = world.field
-        return
-    if high < world.line_from_m - reach:
-        for i in range(count):
-            ground[first + i] = world.road
-    elif world.kerb_pitch_m > 0:
-        pitch = world.kerb_pitch_m
-        for i in range(count):
-            x = abs(offset + (i + half) * offset_step)
-            white = _pulses(along + (i + half) * along_step, along_width, pitch, half * pitch)
-            kerb = world.kerb_red + white * (world.kerb_white - world.kerb_red)
+    line_from, line_to, road_to = world.line_from_m, world.line_to_m, world.road_to_m
+    road, line, field, dash = world.road, world.line, world.field, world.dash
+    if world.kerb_pitch_m > 0:
+        per_pitch, red, white = np.float32(1.0) / world.kerb_pitch_m, world.kerb_red, world.kerb_white - world.kerb_red
+        for i in range(NODE_STEP):
+            x = abs(offset + np.float32(i) * offset_step)
+            kerb = red + white * _pulses(along + np.float32(i) * along_step, along_width, per_pitch, half)
             ground[first + i] = (
-                world.road
-                + _clamp((x - world.line_from_m) * slope + half) * (world.line - world.road)
-                + _clamp((x - world.line_to_m) * slope + half) * (kerb - world.line)
-                + _clamp((x - world.road_to_m) * slope + half) * (world.field - kerb)
+                road
+                + _clamp((x - line_from) * slope + half) * (line - road)
+                + _clamp((x - line_to) * slope + half) * (kerb - line)
+                + _clamp((x - road_to) * slope + half) * (field - kerb)
             )
     else:
-        for i in range(count):
-            x = abs(offset + (i + half) * offset_step)
+        for i in range(NODE_STEP):
+            x = abs(offset + np.float32(i) * offset_step)
             ground[first + i] = (
-                world.road
-                + _clamp((x - world.line_from_m) * slope + half) * (world.line - world.road)
-                + _clamp((x - world.line_to_m) * slope + half) * (world.field - world.line)
+                road
+                + _clamp((x - line_from) * slope + half) * (line - road)
+                + _clamp((x - line_to) * slope + half) * (field - line)
             )
     wide = np.float32(DASH_WIDTH_M / 2)
-    if low < wide + reach:
-        for i in range(count):
-            x = offset + (i + half) * offset_step
+    end = offset + np.float32(NODE_STEP - 1) * offset_step
+    if offset * end <= 0 or min(abs(offset), abs(end)) < wide + half * width:
+        per_pitch = np.float32(1.0) / world.dash_pitch_m
+        length = np.float32(DASH_LENGTH_M) * per_pitch
+        for i in range(NODE_STEP):
+            x = offset + np.float32(i) * offset_step
             across = _clamp((x + wide) * slope + half) - _clamp((x - wide) * slope + half)
-            dashes = _pulses(
-                along + (i + half) * along_step, along_width, world.dash_pitch_m, np.float32(DASH_LENGTH_M)
-            )
-            ground[first + i] += across * dashes * (world.dash - world.road)
+            dashes = _pulses(along + np.float32(i) * along_step, along_width, per_pitch, length)
+            ground[first + i] += across * dashes * (dash - road)
     if world.finish_half_across_m > 0:
-        _paint_finish(ground, first, count, offset, offset_step, width, along, along_step, along_width, world)
+        _paint_finish(ground, first, offset, offset_step, width, along, along_step, along_width, world)
     if world.open_length_m > 0:
-        _cut_ends(ground, first, count, along, along_step, along_width, world)
+        _cut_ends(ground, first, along, along_step, along_width, world)
 
 
 @njit(cache=True, fastmath=True)
 def _paint_finish(
     ground: NDArray[np.float32],
     first: int,
-    count: int,
     offset: float,
     offset_step: float,
     width: float,
@@ -256,44 +266,37 @@ def _paint_finish(
     """Lay the chequered strip over a span of road; the arguments are those of `_paint_span`."""
     half, one = np.float32(0.5), np.float32(1.0)
     thick = np.float32(FINISH_THICK_M / 2)
-    wrap = np.float32(world.wrap_m)
-    along -= world.finish_at_m
-    along -= wrap * np.round(along / wrap)
-    near, far = along, along + count * along_step
-    if min(near, far) > thick + along_width or max(near, far) < -thick - along_width:
+    along = _unwrapped(along - world.finish_at_m, np.float32(0.0), np.float32(world.wrap_m))
+    end = along + np.float32(NODE_STEP - 1) * along_step
+    if min(along, end) > thick + along_width or max(along, end) < -thick - along_width:
         return
     slope, along_slope = one / width, one / along_width
-    square, across = np.float32(FINISH_SQUARE_M), world.finish_half_across_m
-    contrast = world.finish_light - world.finish_dark
-    for i in range(count):
-        x = offset + (i + half) * offset_step
-        s = along + (i + half) * along_step
+    per_pitch, across = np.float32(0.5 / FINISH_SQUARE_M), world.finish_half_across_m
+    dark, contrast = world.finish_dark, world.finish_light - world.finish_dark
+    for i in range(NODE_STEP):
+        x = offset + np.float32(i) * offset_step
+        s = along + np.float32(i) * along_step
         middle = _clamp(s * along_slope + half)
         row_0 = _clamp((s + thick) * along_slope + half) - middle
         row_1 = middle - _clamp((s - thick) * along_slope + half)
         inside = _clamp((x + across) * slope + half) - _clamp((x - across) * slope + half)
-        light = _pulses(x, width, np.float32(2.0) * square, square)
-        check = (row_0 + row_1) * world.finish_dark + (row_0 * light + row_1 * (one - light)) * contrast
+        light = _pulses(x, width, per_pitch, half)
+        check = (row_0 + row_1) * dark + (row_0 * light + row_1 * (one - light)) * contrast
         ground[first + i] += inside * (check - (row_0 + row_1) * ground[first + i])
 
 
 @njit(cache=True, fastmath=True)
 def _cut_ends(
-    ground: NDArray[np.float32],
-    first: int,
-    count: int,
-    along: float,
-    along_step: float,
-    along_width: float,
-    world: Any,
+    ground: NDArray[np.float32], first: int, along: float, along_step: float, along_width: float, world: Any
 ) -> None:
     """Let an open road begin and end; the arguments are those of `_paint_span`."""
     half = np.float32(0.5)
     slope = np.float32(1.0) / along_width
-    for i in range(count):
-        s = along + (i + half) * along_step
-        road = _clamp(s * slope + half) - _clamp((s - world.open_length_m) * slope + half)
-        ground[first + i] = world.field + road * (ground[first + i] - world.field)
+    field, length = world.field, world.open_length_m
+    for i in range(NODE_STEP):
+        s = along + np.float32(i) * along_step
+        road = _clamp(s * slope + half) - _clamp((s - length) * slope + half)
+        ground[first + i] = field + road * (ground[first + i] - field)
 
 
 @njit(cache=True, fastmath=True)
@@ -306,17 +309,22 @@ def _paint_strip_row(
     first_node: int,
     last_node: int,
     world: Any,
+    is_plain: bool,
 ) -> None:
-    """Set the ground's grey along one pixel row of a strip, between two nodes; `row` counts from the strip's first."""
-    step = strip.node_step
+    """Set the ground's grey along one pixel row of a strip, between two nodes.
+
+    `row` counts from the strip's first; a plain strip shows neither the chequered strip nor the end of a road.
+    """
+    half = np.float32(0.5)
     share = np.float32(1.0) / np.float32(strip.rows)
-    down = (np.float32(row) + np.float32(0.5)) * share
-    per_pixel = np.float32(1.0) / np.float32(step)
+    down = (np.float32(row) + half) * share
+    per_pixel = np.float32(1.0 / NODE_STEP)
     wrap = np.float32(world.wrap_m)
-    aside_limit = np.float32(_MAX_JUMP * strip.top_pixel_m) * step
-    depth = np.float32(strip.top_ahead_m - strip.bottom_ahead_m)
-    depth_limit = np.float32(_MAX_JUMP) * depth
+    aside_limit = np.float32(_MAX_JUMP * NODE_STEP * strip.top_pixel_m)
+    depth_limit = np.float32(_MAX_JUMP * (strip.top_ahead_m - strip.bottom_ahead_m))
     ramp, sliver = np.float32(RAMP), np.float32(_SLIVER)
+    field, road = world.field, world.road
+    field_from, lines_from, dash_to = world.road_to_m, world.line_from_m, np.float32(DASH_WIDTH_M / 2)
     for k in range(first_node, last_node):
         top_0, top_1, bottom_0, bottom_1 = top[k, 0], top[k + 1, 0], bottom[k, 0], bottom[k + 1, 0]
         if top_0 * top_1 < 0 and abs(top_1 - top_0) > aside_limit:
@@ -325,23 +333,40 @@ def _paint_strip_row(
             bottom_0, bottom_1 = abs(bottom_0), abs(bottom_1)
         if top_0 * bottom_0 < 0 and abs(bottom_0 - top_0) > depth_limit:
             top_0, top_1, bottom_0, bottom_1 = abs(top_0), abs(top_1), abs(bottom_0), abs(bottom_1)
-        fall = bottom_0 - top_0
-        fall_1 = bottom_1 - top_1
-        offset = top_0 + down * fall
-        offset_step = (top_1 + down * fall_1 - offset) * per_pixel
-        drop = np.float32(0.5) * (fall + fall_1) * share
+        offset = top_0 + down * (bottom_0 - top_0)
+        end = top_1 + down * (bottom_1 - top_1)
+        offset_step = (end - offset) * per_pixel
+        drop = half * (bottom_0 - top_0 + bottom_1 - top_1) * share
+        low = np.float32(0.0) if offset * end <= 0 else min(abs(offset), abs(end))
+        reach = abs(offset_step) + abs(drop)  # at least half a ramp
+        first = k * NODE_STEP
+        if low > field_from + reach:
+            for i in range(NODE_STEP):
+                ground[first + i] = field
+            continue
+        if is_plain and low > dash_to + reach and max(abs(offset), abs(end)) < lines_from - reach:
+            for i in range(NODE_STEP):
+                ground[first + i] = road
+            continue
         width = max(sliver, ramp * np.sqrt(offset_step * offset_step + drop * drop))
-        along_0, along_1 = top[k, 1], top[k + 1, 1]
-        fall = bottom[k, 1] - along_0
-        fall -= wrap * np.round(fall / wrap)
-        fall_1 = bottom[k + 1, 1] - along_1
-        fall_1 -= wrap * np.round(fall_1 / wrap)
-        along = along_0 + down * fall
+        along_0 = top[k, 1]
+        along_1 = _unwrapped(top[k + 1, 1], along_0, wrap)
+        fall_0 = _unwrapped(bottom[k, 1], along_0, wrap) - along_0
+        fall_1 = _unwrapped(bottom[k + 1, 1], along_1, wrap) - along_1
+        along = along_0 + down * fall_0
         along_step = (along_1 + down * fall_1 - along) * per_pixel
-        drop = np.float32(0.5) * (fall + fall_1) * share
+        drop = half * (fall_0 + fall_1) * share
         along_width = max(sliver, ramp * np.sqrt(along_step * along_step + drop * drop))
         _paint_span(
-            ground, k * step, step, offset, offset_step, width, along, along_step, along_width, world
+            ground,
+            first,
+            offset + half * offset_step,
+            offset_step,
+            width,
+            along + half * along_step,
+            along_step,
+            along_width,
+            world,
         )
 
 
@@ -456,31 +481,33 @@ def _render_ground(
     x, y, cosine, sine = pose[0], pose[1], np.cos(pose[2]), np.sin(pose[2])
     ground, total = rows[0], rows[1]
     top, bottom = nodes[0], nodes[1]
-    known_step, known_first, known_last = 0, 0, -1
+    known_first, known_last = 0, -1
+    finish_ahead = (world.finish_x_m - x) * cosine + (world.finish_y_m - y) * sine
     for k in range(len(strips)):
         strip = strips[k]
-        step = strip.node_step
         final = strip.first_row + strip.rows - 1
-        low = min(spans[strip.first_row, 0], spans[final, 0])
-        high = max(spans[strip.first_row, 1], spans[final, 1])
-        first, last = int(low) // step, -(-int(np.ceil(high)) // step)
+        first = int(min(spans[strip.first_row, 0], spans[final, 0])) // NODE_STEP
+        last = (int(np.ceil(max(spans[strip.first_row, 1], spans[final, 1]))) + NODE_STEP - 1) // NODE_STEP
         if last > first:
-            if known_step != step or known_first > first or known_last < last:
-                _look_up_nodes(
-                    grid, world, x, y, cosine, sine, strip.top_ahead_m, strip.top_pixel_m, step, first, last, top
-                )
+            if known_first > first or known_last < last:
+                _look_up_nodes(grid, world, x, y, cosine, sine, strip.top_ahead_m, strip.top_pixel_m, first, last, top)
             _look_up_nodes(
-                grid, world, x, y, cosine, sine, strip.bottom_ahead_m, strip.bottom_pixel_m, step, first, last, bottom
+                grid, world, x, y, cosine, sine, strip.bottom_ahead_m, strip.bottom_pixel_m, first, last, bottom
             )
+        has_finish = world.finish_half_across_m > 0 and (
+            strip.bottom_ahead_m - _FINISH_RADIUS < finish_ahead < strip.top_ahead_m + _FINISH_RADIUS
+        )
+        is_plain = not has_finish and world.open_length_m == 0
         if strip.is_first and not strip.is_last:
             total[:] = 0
         for i in range(strip.rows):
             row = strip.first_row + i
-            _paint_strip_row(ground, strip, i, top, bottom, first, last, world)
+            _paint_strip_row(ground, strip, i, top, bottom, first, last, world, is_plain)
             painted = ground
             if strip.weight < 1:
-                for column in range(first * step, last * step):
-                    total[column] += strip.weight * ground[column]
+                weight = strip.weight
+                for column in range(first * NODE_STEP, last * NODE_STEP):
+                    total[column] += weight * ground[column]
                 painted = total
             if not strip.is_last:
                 continue
@@ -490,7 +517,7 @@ def _render_ground(
             else:
                 _finish_row(out, row, painted, world, walls, wall_shade)
         top, bottom = bottom, top
-        known_step, known_first, known_last = step, first, last
+        known_first, known_last = first, last
 
 
 @njit(cache=True, fastmath=True)
@@ -519,7 +546,7 @@ def render_frames(
         walls: Room for `_see_walls`, shape (4, 4), float64.
         spans: Room for `_ground_columns`, shape (IMAGE_HEIGHT, 3), float64.
         rows: Room for pixel rows, shape (2, IMAGE_WIDTH), float32.
-        nodes: Room for nodes, shape (2, MAX_NODES, 2), float32.
+        nodes: Room for nodes, shape (2, NODES, 2), float32.
         out: Receives the frames, shape (N, IMAGE_HEIGHT, IMAGE_WIDTH), uint8.
     """
     ground_from = strips[0].first_row

@@ -225,10 +225,9 @@ class Collector:
             self._waiting_since = None
         elif self._waiting_since is None:
             self._waiting_since = time.time()
-        running = sum(len(peer.driven_rows) for peer in self._present())
-        return CollectionProgress(
-            len(batch.finished), len(batch.starts), running, batch.total_steps, self._waiting_since
-        )
+        finished, wanted = len(batch.finished), len(batch.starts)
+        running = wanted - finished - len(self._queue)
+        return CollectionProgress(finished, wanted, running, batch.total_steps, self._waiting_since)
 
     def _present(self) -> list[Peer]:
         return [peer for peer in self._peers.values() if peer.gone is None]

@@ -136,16 +136,16 @@ class Peer:
             raise MessageError(f"tick {tick.number} is not awaited")
         if not np.array_equal(tick.acted, self.acted):
             raise MessageError("the tick is about other cars than those that were given actions")
-        ended = tick.outcomes != 0
         if not len(tick.rewards) == len(tick.outcomes) == len(tick.acted) or not np.isfinite(tick.rewards).all():
             raise MessageError("the rewards are not one finite number per car")
-        if len(tick.records) != np.count_nonzero(ended):
+        has_truncated = tick.outcomes & TRUNCATED
+        if len(tick.records) != np.count_nonzero(tick.outcomes):
             raise MessageError("not one record per finished episode")
-        if len(tick.final_frames) != np.count_nonzero(tick.outcomes & TRUNCATED):
+        if len(tick.final_frames) != np.count_nonzero(has_truncated):
             raise MessageError("not one final frame per truncated episode")
         going_on = np.flatnonzero(self.rows != NO_ROW)
-        if ended.any():
-            going_on = np.setdiff1d(going_on, tick.acted[ended])
+        if tick.records:
+            going_on = np.setdiff1d(going_on, tick.acted[tick.outcomes != 0])
         if not np.array_equal(tick.waiting, going_on) or len(tick.frames) != len(going_on):
             raise MessageError("not one frame per car that goes on")
 

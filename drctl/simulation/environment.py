@@ -1,0 +1,305 @@
+"""Many cars at once: the environment that workers and the Gymnasium environments drive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from drctl.formats.episode_status import EpisodeStatus
+from drctl.formats.model_metadata import parse_model_metadata
+from drctl.simulation.actions import ActionTable
+from drctl.simulation.environment_spec import EnvironmentSpec, WorldSpec
+from drctl.simulation.episode_log import EpisodeLog
+from drctl.simulation.race.measuring import MEASURE_SIZE, measure_car
+from drctl.simulation.race.packed_tracks import pack_tracks
+from drctl.simulation.race.rules import MAX_STEPS, PROGRESS, RACE_SIZE, begin_race
+from drctl.simulation.race.start_pose import start_pose
+from drctl.simulation.race.step_time import draw_step_time
+from drctl.simulation.random import EVALUATION_OFFSET, STREAM_WALL_SHADE, keyed_uniform
+from drctl.simulation.reward.function import EpisodeReward, RewardFunction
+from drctl.simulation.reward.params import ParamsBuilder
+from drctl.simulation.sensors.camera import FrontCamera
+from drctl.simulation.sensors.camera_geometry import IMAGE_HEIGHT, IMAGE_WIDTH
+from drctl.simulation.stepping import LOG_SIZE, log_cars, measure_cars, move_cars
+from drctl.simulation.vehicle.dynamics import STATE_SIZE, STATE_X, STATE_Y, STATE_YAW
+from drctl.simulation.vehicle.physics import PHYSICS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from drctl.simulation.episode import EpisodeRecord, EpisodeStart
+
+__all__ = ["BatchEnvironment", "EnvironmentSpec", "StepResult", "WorldSpec"]
+
+WALL_SHADE_SPREAD: Final = 0.3
+"""Walls are up to so much darker or brighter, drawn per episode.
+
+The original's lighting differs from wall to wall (simulator-facts 5.2: 0.03 to 0.4 of the texture); section 10 advises
+to randomise it a little.
+"""
+
+_IN_PROGRESS: Final = EpisodeStatus.IN_PROGRESS.index
+_PREPARE: Final = EpisodeStatus.PREPARE.index
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step gave the cars that acted.
+
+    Attributes:
+        rewards: Shape (k,), float32.
+        terminated: A rule of the race ended the episode, shape (k,).
+        truncated: The episode was cut off at its greatest number of steps, shape (k,).
+    """
+
+    rewards: NDArray[np.float32]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+
+
+@dataclass
+class _Car:
+    """What Python knows of a car: how its parameters are made, its log and how its episode stands."""
+
+    log: EpisodeLog
+    params: ParamsBuilder
+    max_steps: int = 0
+    status: EpisodeStatus = EpisodeStatus.PARK
+    is_running: bool = False
+
+
+class BatchEnvironment:
+    """Cars that drive independently of each other, each in an episode of its own.
+
+    A step follows the original (contract 5.2): rules and reward look at the pose before the action acts, with the
+    action's own angle and speed; then the car drives for one step, and the frame shows where it has come to. What
+    happens in an episode depends on its `EpisodeStart`, its actions and the spec alone, not on other cars.
+
+    Args:
+        spec: What is the same for all episodes.
+        num_cars: Cars of the batch, at least 1.
+        on_reward_call: Called before each call of the reward function.
+        reward: Used instead of the spec's source, for rewards that are functions of this process.
+
+    Raises:
+        FormatError: The metadata does not follow its format.
+        RewardFailedError: The reward function is not Python.
+        TrackError: A world does not exist.
+        ValueError: There are no worlds or no cars, or the physics is unknown.
+
+    Attributes:
+        num_cars: Cars of the batch.
+        frames: What each car sees, shape (num_cars, 120, 160), uint8; overwritten by later steps.
+    """
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        num_cars: int,
+        on_reward_call: Callable[[], None] | None = None,
+        reward: RewardFunction | None = None,
+    ) -> None:
+        if num_cars < 1 or not spec.worlds:
+            raise ValueError(f"an environment needs cars and worlds, got {num_cars} and {len(spec.worlds)}")
+        if spec.physics not in PHYSICS:
+            raise ValueError(f"physics must be one of {', '.join(PHYSICS)}, got {spec.physics!r}")
+        self.num_cars = num_cars
+        self.frames = np.zeros((num_cars, IMAGE_HEIGHT, IMAGE_WIDTH), np.uint8)
+        self._actions = ActionTable(parse_model_metadata(spec.metadata, "model_metadata.json"))
+        self._reward = reward or RewardFunction(spec.reward_source, spec.reward_file)
+        self._on_reward_call = on_reward_call
+        self._seed, self._has_jitter = spec.seed, spec.has_step_jitter
+        # Track 2w is world w in its own direction, 2w + 1 the same world reversed.
+        worlds = [world.load() for world in spec.worlds]
+        self._tracks = [track for world in worlds for track in (world, world.reversed_direction())]
+        self._packed = pack_tracks(self._tracks)
+        self._params = [ParamsBuilder(track) for track in self._tracks]
+        self._camera = FrontCamera(worlds)
+        self._physics = PHYSICS[spec.physics].pack()
+        self._cars = [_Car(EpisodeLog(), self._params[0]) for _ in range(num_cars)]
+        self._rewards: dict[int, EpisodeReward] = {}
+        self._states = np.zeros((num_cars, STATE_SIZE))
+        self._races = np.zeros((num_cars, RACE_SIZE))
+        self._track_of = np.zeros(num_cars, np.int64)
+        self._times_s = np.zeros(num_cars)
+        self._steps = np.zeros(num_cars, np.int64)
+        self._keys = np.zeros((num_cars, 3), np.int64)
+        self._wall_shade = np.ones(num_cars, np.float32)
+        self._picture = np.zeros_like(self.frames)  # contiguous room for the frames of some cars
+
+    def reseed(self, seed: int) -> None:
+        """Use another seed from the next episode on."""
+        self._seed = seed
+
+    def begin(self, car: int, start: EpisodeStart) -> None:
+        """Place a car at the start of an episode and play its prepare step; `frames` then holds its first observation.
+
+        An episode that the car was still in is forgotten.
+
+        Args:
+            car: Row of the batch.
+            start: The episode.
+
+        Raises:
+            RewardFailedError: The reward function's file raises or defines no function.
+            ValueError: The start names no world, or no place on the track.
+        """
+        if not 0 <= start.world < len(self._tracks) // 2:
+            raise ValueError(f"world must be 0 to {len(self._tracks) // 2 - 1}, got {start.world}")
+        if not 0.0 <= start.start_fraction < 1.0:
+            raise ValueError(f"start_fraction must be in [0, 1), got {start.start_fraction}")
+        index = 2 * start.world + int(start.is_reversed)
+        track = self._tracks[index]
+        own = self._cars[car]
+        self._rewards[car] = self._reward.for_episode()
+        own.params, own.status, own.is_running = self._params[index], EpisodeStatus.PREPARE, True
+        own.max_steps = min(start.max_steps or MAX_STEPS, MAX_STEPS - 1)
+        self._track_of[car] = index
+        offset = EVALUATION_OFFSET if start.phase == "evaluation" else 0
+        self._keys[car] = offset, start.iteration, start.episode
+        self._states[car] = 0.0
+        x, y, yaw = start_pose(track, start.start_fraction)
+        self._states[car, [STATE_X, STATE_Y, STATE_YAW]] = x, y, yaw
+        uniform = keyed_uniform(self._seed, STREAM_WALL_SHADE + offset, start.iteration, start.episode, 0, 0)
+        self._wall_shade[car] = 1.0 + WALL_SHADE_SPREAD * (2.0 * uniform - 1.0)
+        self._prepare(car, start.start_fraction, track.length_m)
+
+    def _prepare(self, car: int, start_fraction: float, length_m: float) -> None:
+        cars, measures = np.array([car]), np.empty((1, MEASURE_SIZE))
+        measure_car(self._packed, int(self._track_of[car]), self._states[car], measures[0])
+        begin_race(start_fraction, length_m, measures[0], self._races[car])
+        self._steps[car] = 1
+        self._times_s[car] = draw_step_time(self._seed, self._keys[car], 1, self._has_jitter)
+        self._cars[car].log.clear(length_m)
+        self._write_log(
+            cars, measures, self._races[cars, PROGRESS], np.array([_PREPARE]), np.zeros((1, 2)), None, np.zeros(1)
+        )
+        self._render(cars)
+
+    def step(self, cars: NDArray[Any], actions: NDArray[Any]) -> StepResult:
+        """Let some cars act.
+
+        Args:
+            cars: Different rows of the batch whose episodes are under way, shape (k,), whole numbers.
+            actions: Numbers of actions, shape (k,), or steering and speed in [-1, 1], shape (k, 2).
+
+        Raises:
+            RewardFailedError: The reward function failed; the environment must not be used any further.
+            ValueError: An action means nothing, or a car's episode is over.
+        """
+        cars = np.ascontiguousarray(cars, np.int64)
+        actions = np.asarray(actions)
+        commands = self._actions.commands(actions)
+        if len(commands) != len(cars) or not all(self._cars[car].is_running for car in cars):
+            raise ValueError(f"{len(commands)} actions for the cars {cars.tolist()}, of which some may not be driving")
+        measures, progress = np.empty((len(cars), MEASURE_SIZE)), np.empty(len(cars))
+        statuses = np.empty(len(cars), np.int64)
+        self._steps[cars] += 1
+        measure_cars(self._packed, self._track_of, self._states, self._races, cars, measures, progress, statuses)
+        rewards = self._judge_by_reward(cars, measures, progress, commands)
+        move_cars(
+            self._physics,
+            self._states,
+            self._times_s,
+            self._steps,
+            self._keys,
+            self._seed,
+            self._has_jitter,
+            cars,
+            commands,
+        )
+        self._write_log(cars, measures, progress, statuses, commands, actions, rewards)
+        self._render(cars)
+        return self._end_episodes(cars, statuses, rewards)
+
+    def _judge_by_reward(
+        self,
+        cars: NDArray[np.int64],
+        measures: NDArray[np.float64],
+        progress: NDArray[np.float64],
+        commands: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        rewards = []
+        facts = zip(
+            cars.tolist(),
+            measures.tolist(),
+            progress.tolist(),
+            self._steps[cars].tolist(),
+            commands.tolist(),
+            self._times_s[cars].tolist(),
+            strict=True,
+        )
+        with self._reward.watchdog:
+            for car, measure, percent, step, (steering_deg, speed_m_s), time_s in facts:
+                params = self._cars[car].params.build(measure, percent, float(step), speed_m_s, steering_deg, time_s)
+                if self._on_reward_call is not None:
+                    self._on_reward_call()
+                rewards.append(self._rewards[car](params, car))
+        return np.array(rewards, np.float64)
+
+    def _end_episodes(
+        self, cars: NDArray[np.int64], statuses: NDArray[np.int64], rewards: NDArray[np.float64]
+    ) -> StepResult:
+        terminated = statuses != _IN_PROGRESS
+        truncated = np.zeros(len(cars), np.bool_)
+        for entry, (car, status) in enumerate(zip(cars.tolist(), statuses.tolist(), strict=True)):
+            own = self._cars[car]
+            own.status = EpisodeStatus.from_index(status)
+            # The prepare step counts among `_steps` and has no reward.
+            truncated[entry] = not terminated[entry] and self._steps[car] > own.max_steps
+            own.is_running = not (terminated[entry] or truncated[entry])
+        return StepResult(rewards.astype(np.float32), terminated, truncated)
+
+    def _write_log(
+        self,
+        cars: NDArray[np.int64],
+        measures: NDArray[np.float64],
+        progress: NDArray[np.float64],
+        statuses: NDArray[np.int64],
+        commands: NDArray[np.float64],
+        actions: NDArray[Any] | None,
+        rewards: NDArray[np.float64],
+    ) -> None:
+        if actions is None or self._actions.is_continuous:
+            numbers = np.full(len(cars), self._actions.default_action)
+        else:
+            numbers = actions.astype(np.int64)
+        log = np.empty((len(cars), LOG_SIZE))
+        log_cars(measures, progress, statuses, commands, numbers, rewards, self._times_s, time.time(), cars, log)
+        for car, row in zip(cars.tolist(), log, strict=True):
+            self._cars[car].log.append(row)
+
+    def _render(self, cars: NDArray[np.int64]) -> None:
+        poses, worlds = self.poses(cars), (self._track_of[cars] // 2).astype(np.int32)
+        is_whole = len(cars) == self.num_cars and bool((cars[1:] > cars[:-1]).all())
+        out = self.frames if is_whole else self._picture[: len(cars)]
+        self._camera.render(poses, worlds, self._wall_shade[cars], out)
+        if not is_whole:
+            self.frames[cars] = out
+
+    def poses(self, cars: NDArray[Any]) -> NDArray[np.float64]:
+        """Return base_link's x, y in metres and yaw in radians of some cars, shape (k, 3)."""
+        return np.ascontiguousarray(self._states[np.asarray(cars)][:, [STATE_X, STATE_Y, STATE_YAW]])
+
+    def progress_percent(self, cars: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the progress of some cars at their last judged pose, shape (k,)."""
+        return np.asarray(self._races[np.asarray(cars), PROGRESS], np.float64)
+
+    def status(self, car: int) -> EpisodeStatus:
+        """Return how a car's last step stood; ``PREPARE`` right after `begin`, ``PARK`` before the first one."""
+        return self._cars[car].status
+
+    def record(self, car: int) -> EpisodeRecord:
+        """Return the finished episode of a car.
+
+        Raises:
+            ValueError: Its episode is still under way, or it never had one.
+        """
+        own = self._cars[car]
+        if own.is_running or own.status is EpisodeStatus.PARK:
+            raise ValueError(f"car {car} has no finished episode")
+        return own.log.record()
