@@ -1,16 +1,143 @@
-"""Commands."""
+"""``start-training``, ``stop-training``, ``stop-all``."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from drctl.cli.context import invocation_of
+from drctl.cli.output import show, show_message
+from drctl.errors import UsageError
+from drctl.result import Message, Result
+
+if TYPE_CHECKING:
+    from drctl.cli.context import Invocation
+    from drctl.config.project import Project
+
+COMMAND = "start-training"
+
+
+def start_training(
+    ctx: typer.Context,
+    wipe: Annotated[
+        bool, typer.Option("-w", "--wipe", help="Move what is under the prefix to the trash first.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Return as soon as the training runs.")] = False,
+    trainer_log: Annotated[
+        bool, typer.Option("-s", "--sagemaker", help="Follow the trainer's (Sagemaker's) log instead of the display.")
+    ] = False,
+    all_logs: Annotated[bool, typer.Option("-a", "--all", help="Follow the logs of all parts.")] = False,
+    worker_log: Annotated[
+        int | None, typer.Option("-r", "--robomaker", metavar="N", help="Follow the log of worker (Robomaker) N.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest complete checkpoint.")] = False,
+    force: Annotated[bool, typer.Option("-f", "--force", help="Resume although files or settings differ.")] = False,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="How processes run, for this call; else DR_DOCKER_STYLE.")
+    ] = None,
+    stack: Annotated[
+        str | None, typer.Option("--stack", help="Which software runs, for this call; else DR_SIMAPP_SOURCE.")
+    ] = None,
+) -> Result | None:
+    """Train a car: start trainer (Sagemaker) and workers (Robomaker), then show how it goes.
+
+    Ctrl-C while it runs ends the display, not the training.
+    """
+    _check_options(wipe=wipe, resume=resume, force=force)
+    from drctl.operations.training import start_training as start
+
+    invocation = invocation_of(ctx)
+    chosen = {"DR_DOCKER_STYLE": engine, "DR_SIMAPP_SOURCE": stack}
+    project = invocation.load_project_to_start({name: value for name, value in chosen.items() if value is not None})
+    shown: list[Message] = []
+
+    def report(message: Message) -> None:
+        shown.append(message)
+        show_message(message, invocation.output)
+
+    report(
+        Message(f"Starting the training of {project.settings.local_s3_model_prefix} (run {project.settings.run_id})")
+    )
+    result = start(project, wipe=wipe, resume=resume, force=force, report=report)
+    fresh = Result(
+        result.data,
+        tuple(message for message in result.messages if message not in shown),
+        result.next_steps,
+        result.exit_status,
+    )
+    if invocation.output.format == "json":
+        return result
+    if quiet or not result.data["is_running"]:
+        return fresh
+    show(Result(messages=fresh.messages), COMMAND, invocation.output)
+    return _follow(project, invocation, trainer_log=trainer_log, all_logs=all_logs, worker_log=worker_log)
+
+
+def _check_options(*, wipe: bool, resume: bool, force: bool) -> None:
+    if wipe and resume:
+        raise UsageError(
+            "-w and --resume do not go together: one begins anew, the other goes on",
+            fix="drctl start-training --resume",
+        )
+    if force and not resume:
+        raise UsageError("-f is for --resume alone", expected="--resume -f", fix="drctl start-training --resume -f")
+
+
+def _follow(
+    project: Project, invocation: Invocation, *, trainer_log: bool, all_logs: bool, worker_log: int | None
+) -> Result:
+    from drctl.cli.live import watch
+    from drctl.cli.logs import follow_all, follow_one
+    from drctl.operations.training import describe_end, describe_model, read_project_run
+
+    try:
+        if all_logs:
+            follow_all(project)
+        elif trainer_log:
+            follow_one(project, "trainer", None)
+        elif worker_log is not None:
+            follow_one(project, "worker", worker_log)
+        else:
+            watch(project, invocation.output)
+    except KeyboardInterrupt:
+        text = "The training goes on without this display."
+        steps = ("drctl status", "drctl logs-sagemaker -f", "drctl stop-training")
+        return Result({"is_running": True}, (Message(text),), steps)
+    status = read_project_run(project)
+    if status is None or status.is_orphaned:
+        from drctl.operations.runs import show_status
+
+        return show_status(project)
+    result = describe_end(status)
+    if status.reason != "finished":
+        return result
+    return Result(
+        result.data, (*result.messages, *describe_model(project, status)), result.next_steps, result.exit_status
+    )
+
+
+def stop_training(ctx: typer.Context) -> Result:
+    """Stop the training after the publish under way; start-training --resume goes on with it."""
+    from drctl.operations.training import stop_training as stop
+
+    return stop(invocation_of(ctx).load_project())
+
+
+def stop_all(
+    ctx: typer.Context,
+    force: Annotated[
+        bool, typer.Option("-f", "--force", help="At once, without waiting for the publishes under way.")
+    ] = False,
+) -> Result:
+    """Stop every run of this project."""
+    from drctl.operations.runs import stop_all as stop
+
+    return stop(invocation_of(ctx).load_project(), force=force)
 
 
 def register(app: typer.Typer) -> None:
-    """Add."""
-
-    @app.command("start-training")
-    def start_training(ctx: typer.Context) -> None:
-        """Start."""
-
-    @app.command("stop-training")
-    def stop_training(ctx: typer.Context) -> None:
-        """Stop."""
+    """Add these commands."""
+    app.command(COMMAND)(start_training)
+    app.command("stop-training")(stop_training)
+    app.command("stop-all")(stop_all)

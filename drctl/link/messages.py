@@ -152,10 +152,12 @@ class RewardFailed(Message):
     Attributes:
         setup: Setup it belongs to.
         car: Car it was called for, or -1 where that is not known.
-        step: Step of its episode, from 1, or 0 where that is not known.
+        step: ``steps`` of the params it was called with, or 0 where there are none.
         message: What went wrong.
         file: The user's file.
         line: Line in it, or None.
+        where: File and line with the line's text, for people.
+        expected: What would have been right, or empty.
         params: What the function was called with, as JSON text.
     """
 
@@ -166,6 +168,8 @@ class RewardFailed(Message):
     message: str = field(metadata=value(str))
     file: str = field(metadata=value(str))
     line: int | None = field(metadata=value(int, _NONE))
+    where: str = field(metadata=value(str))
+    expected: str = field(metadata=value(str))
     params: str = field(metadata=value(str))
 
 

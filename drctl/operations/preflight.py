@@ -54,9 +54,9 @@ PROBE: Final = "write-test"
 _NEEDED: Final = {"torch": "train", "tensorboard": "train", "numba": "sim", "zmq": "sim", "msgpack": "sim"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Preparation:
-    """What a start needs to know, filled in while it is checked.
+    """What a start needs to know; nothing stands against it.
 
     Attributes:
         project: The project.
@@ -65,12 +65,25 @@ class Preparation:
         store: The bucket.
         keys: Object keys of the model.
         files: The user's files.
-        hyperparameters: Parsed.
-        metadata: Parsed.
         content: What lies under the prefix.
         differences: What of the files differs from the snapshot that is resumed.
         notes: What is worth knowing and wrong in no way.
     """
+
+    project: Project
+    is_resume: bool
+    location: StoreLocation
+    store: ObjectStore
+    keys: ModelKeys
+    files: UserFiles
+    content: PrefixContent
+    differences: tuple[str, ...]
+    notes: tuple[Message, ...]
+
+
+@dataclass
+class _Draft:
+    """A preparation while it is checked: each check fills in what it finds, and does without what others missed."""
 
     project: Project
     is_resume: bool
@@ -83,6 +96,22 @@ class Preparation:
     content: PrefixContent | None = None
     differences: list[str] = field(default_factory=list)
     notes: list[Message] = field(default_factory=list)
+
+    def finish(self) -> Preparation:
+        """Return the result; every check has passed."""
+        if not (self.location and self.store and self.keys and self.files and self.content):
+            raise RuntimeError("a check passed and left nothing")
+        return Preparation(
+            self.project,
+            self.is_resume,
+            self.location,
+            self.store,
+            self.keys,
+            self.files,
+            self.content,
+            tuple(self.differences),
+            tuple(self.notes),
+        )
 
 
 def prepare(project: Project, *, wipe: bool, resume: bool, force: bool) -> Preparation:
@@ -97,9 +126,9 @@ def prepare(project: Project, *, wipe: bool, resume: bool, force: bool) -> Prepa
     Raises:
         DrctlError: Everything that stands against the start; see `combine_errors`.
     """
-    found = Preparation(project, resume)
+    found = _Draft(project, resume)
     errors: list[DrctlError] = []
-    checks: list[Callable[[Preparation], None]] = [
+    checks: list[Callable[[_Draft], None]] = [
         _check_settings,
         _open_store,
         _check_files,
@@ -107,7 +136,7 @@ def prepare(project: Project, *, wipe: bool, resume: bool, force: bool) -> Prepa
         _check_packages,
         _check_port,
         _check_disk,
-        lambda preparation: _check_prefix(preparation, wipe=wipe, force=force),
+        lambda draft: _check_prefix(draft, wipe=wipe, force=force),
         _check_writing,
     ]
     for check in checks:
@@ -118,27 +147,27 @@ def prepare(project: Project, *, wipe: bool, resume: bool, force: bool) -> Prepa
     if errors:
         raise combine_errors(sorted(errors, key=lambda error: _ORDER.get(error.exit_status, 9)))
     found.notes += [*_stop_rule_notes(found), *_worker_notes(found)]
-    return found
+    return found.finish()
 
 
 # What the user wrote comes before what the machine lacks, and that before what exists already.
 _ORDER: Final = {3: 0, 4: 1, 5: 2}
 
 
-def _check_settings(found: Preparation) -> None:
+def _check_settings(found: _Draft) -> None:
     problems = refused_settings(found.project.settings, COMMAND)
     if problems:
         raise NotSupportedError.from_problems(problems)
 
 
-def _open_store(found: Preparation) -> None:
+def _open_store(found: _Draft) -> None:
     settings = found.project.settings
     found.keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
     found.location = project_store_location(found.project)
     found.store = open_store(found.location)
 
 
-def _check_files(found: Preparation) -> None:
+def _check_files(found: _Draft) -> None:
     if found.store is None or found.location is None:
         return
     files = found.files = gather_files(found.project, found.store, found.location)
@@ -160,7 +189,7 @@ def _check_files(found: Preparation) -> None:
         raise combine_errors(errors)
 
 
-def _check_reward(found: Preparation) -> None:
+def _check_reward(found: _Draft) -> None:
     from drctl.operations.reward_check import check_reward
     from drctl.simulation.track.library import load_track
 
@@ -182,7 +211,7 @@ def _check_reward(found: Preparation) -> None:
     found.notes += check_reward(source, found.files.places[REWARD_FUNCTION], track, found.metadata)
 
 
-def _check_packages(_found: Preparation) -> None:
+def _check_packages(_found: _Draft) -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         extras = ", ".join(sorted({_NEEDED[name] for name in missing}))
@@ -193,7 +222,7 @@ def _check_packages(_found: Preparation) -> None:
         )
 
 
-def _check_port(found: Preparation) -> None:
+def _check_port(found: _Draft) -> None:
     settings = found.project.settings
     host, port = settings.link_listen or LOOPBACK, LINK_PORT_BASE + settings.run_id
     try:
@@ -218,7 +247,7 @@ def _address_error(project: Project, host: str, reason: str) -> ConfigError:
     )
 
 
-def _check_disk(found: Preparation) -> None:
+def _check_disk(found: _Draft) -> None:
     for name, folder in (("the store", found.project.data_folder), ("logs and run state", found.project.root / "tmp")):
         if name == "the store" and (found.location is None or found.location.kind != "directory"):
             continue
@@ -233,7 +262,7 @@ def _check_disk(found: Preparation) -> None:
             )
 
 
-def _check_prefix(found: Preparation, *, wipe: bool, force: bool) -> None:
+def _check_prefix(found: _Draft, *, wipe: bool, force: bool) -> None:
     if found.store is None or found.keys is None:
         return
     content = found.content = read_prefix(found.store, found.keys)
@@ -259,7 +288,7 @@ def _check_prefix(found: Preparation, *, wipe: bool, force: bool) -> None:
         )
 
 
-def _check_resume(found: Preparation, content: PrefixContent, where: str, *, force: bool) -> None:
+def _check_resume(found: _Draft, content: PrefixContent, where: str, *, force: bool) -> None:
     if not content.has_snapshot:
         there = content.describe() if content.count else "it is empty"
         raise ConflictError(
@@ -282,7 +311,7 @@ def _check_resume(found: Preparation, content: PrefixContent, where: str, *, for
     found.notes += _condition_notes(found, content)
 
 
-def _condition_notes(found: Preparation, content: PrefixContent) -> list[Message]:
+def _condition_notes(found: _Draft, content: PrefixContent) -> list[Message]:
     """Name the settings that a resume takes from the checkpoint, where they differ."""
     settings, conditions = found.project.settings, content.conditions
     wanted: dict[str, object] = {"seed": settings.seed, "network_heads": settings.network_heads}
@@ -295,7 +324,7 @@ def _condition_notes(found: Preparation, content: PrefixContent) -> list[Message
     ]
 
 
-def _check_writing(found: Preparation) -> None:
+def _check_writing(found: _Draft) -> None:
     """Make sure that the store takes objects, where nothing will see the one that tells."""
     if found.store is None or found.keys is None:
         return
@@ -304,7 +333,7 @@ def _check_writing(found: Preparation) -> None:
     found.store.delete(key)
 
 
-def _stop_rule_notes(found: Preparation) -> list[Message]:
+def _stop_rule_notes(found: _Draft) -> list[Message]:
     rules = found.hyperparameters
     settings = found.project.settings
     if rules is None:
@@ -325,7 +354,7 @@ def _stop_rule_notes(found: Preparation) -> list[Message]:
     return []
 
 
-def _worker_notes(found: Preparation) -> list[Message]:
+def _worker_notes(found: _Draft) -> list[Message]:
     if found.hyperparameters is None:
         return []
     episodes, workers = found.hyperparameters.episodes_per_iteration, found.project.settings.workers

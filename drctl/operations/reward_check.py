@@ -13,13 +13,16 @@ from drctl.formats.model_metadata import ContinuousActionSpace
 from drctl.result import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from drctl.formats.model_metadata import ModelMetadata
+    from drctl.simulation.reward.function import RewardFunction
     from drctl.simulation.track.track import Track
 
 CENTRE_POSES: Final = 20
 SIDE_POSES: Final = 10
 SLOW_CALL_S: Final = 0.001
-"""A call that takes longer is the slowest part of a step by far: without it a core does 10,000 steps per second (DESIGN 8)."""
+"""A call that takes longer is most of a step: without it a core does 10,000 steps per second (DESIGN 8)."""
 
 _STEP_S: Final = 1 / 15
 
@@ -103,6 +106,12 @@ def _lane(track: Track, count: int, offset: float, speed_m_s: float, steering_de
         steps = 2.0 + round(time_s / _STEP_S)
         found.append(builder.build(measure.tolist(), 100.0 * fraction, steps, speed_m_s, steering_deg, time_s))
     return found
+
+
+def _rewards(reward: RewardFunction, poses: Sequence[dict[str, Any]]) -> list[float]:
+    episode = reward.for_episode()
+    with reward.watchdog:
+        return [episode(params) for params in poses]
 
 
 def _describe(place: str, rewards: dict[str, list[float]], seconds: float) -> list[Message]:

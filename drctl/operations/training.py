@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from drctl.engines.lock import RunLock
@@ -21,10 +22,12 @@ from drctl.errors import (
     ObjectNotFoundError,
     UnavailableError,
 )
+from drctl.formats.object_keys import ModelKeys
 from drctl.operations.preflight import Preparation, prepare
 from drctl.result import Level, Message, Result
 from drctl.stack.drctl_stack import RunFolders, trainer_spec, training_plan
 from drctl.status.run_status import RunStatus, read_run
+from drctl.storage.location import describe as describe_location
 from drctl.storage.location import open_store, project_store_location
 from drctl.storage.trash import move_to_trash, restore
 
@@ -83,10 +86,10 @@ def start_training(
         messages = list(found.notes)
         for note in found.notes:
             report(note)
-        if wipe and found.content is not None and found.content.count:
+        if wipe and found.content.count:
             messages += _wipe(found, undo, report)
         _write_snapshot(found, undo)
-        run = (plan or _plan)(found, secrets.token_hex(8))
+        run = (plan or plan_training)(found, secrets.token_hex(8))
         undo.add(lambda: _stop_at_once(engine, project))
         engine.up(run, lock)
         status = _wait_until_ready(project, found, report)
@@ -172,14 +175,39 @@ def describe_end(status: RunStatus, messages: Sequence[Message] = ()) -> Result:
     checkpoint = status.trainer.get("checkpoint")
     if checkpoint:
         lines.append(Message(f"best checkpoint {checkpoint['best']}, last checkpoint {checkpoint['last']}"))
-    steps = () if status.reason == "finished" else ("drctl start-training --resume",)
+    if status.reason == "finished":
+        steps: tuple[str, ...] = ("drctl --set DR_LOCAL_S3_MODEL_PREFIX=NAME start-training",)
+    else:
+        steps = ("drctl start-training --resume",)
     return Result(data, tuple(lines), steps, exit_status=status.exit_status or 0)
 
 
-def _plan(found: Preparation, run_token: str) -> RunPlan:
+def describe_model(project: Project, status: RunStatus) -> tuple[Message, ...]:
+    """Return where the model of a training is, and which of its files a car loads.
+
+    Args:
+        project: The project.
+        status: Of the run.
+    """
+    keys = ModelKeys(project.settings.local_s3_model_prefix)
+    place = describe_location(project_store_location(project))
+    lines = [Message(f"The model is {place}/{keys.prefix}")]
+    checkpoint = status.trainer.get("checkpoint")
+    if checkpoint:
+        lines.append(
+            Message(f"Its best checkpoint, as the car loads it: {place}/{keys.frozen_graph(checkpoint['best'])}")
+        )
+    return tuple(lines)
+
+
+def plan_training(found: Preparation, run_token: str) -> RunPlan:
+    """Make the plan of a training of our own stack.
+
+    Args:
+        found: What was checked.
+        run_token: Random name of this start of the run.
+    """
     project = found.project
-    assert found.location is not None  # noqa: S101 - prepare fails without
-    assert found.keys is not None  # noqa: S101 - prepare fails without
     folders = RunFolders(project.root, project.run_folder, project.secrets_folder)
     spec = trainer_spec(
         project.settings,
@@ -207,8 +235,6 @@ def _advertised_host(listen: str) -> str:
 
 
 def _wipe(found: Preparation, undo: _Undo, report: Report) -> list[Message]:
-    assert found.store is not None  # noqa: S101 - prepare fails without
-    assert found.keys is not None  # noqa: S101 - prepare fails without
     store, keys = found.store, found.keys
     prefixes = [keys.prefix]
     if not keys.metrics_prefix.startswith(f"{keys.prefix}/"):
@@ -219,7 +245,7 @@ def _wipe(found: Preparation, undo: _Undo, report: Report) -> list[Message]:
             entry = move_to_trash(store, prefix, "drctl start-training -w")
         except ObjectNotFoundError:
             continue
-        undo.add(lambda entry_id=entry.id: restore(store, entry_id))
+        undo.add(partial(restore, store, entry.id))
         text = f"moved {prefix} ({entry.object_count} objects) to the trash; drctl undo brings it back"
         messages.append(Message(text))
         report(messages[-1])
@@ -228,9 +254,6 @@ def _wipe(found: Preparation, undo: _Undo, report: Report) -> list[Message]:
 
 def _write_snapshot(found: Preparation, undo: _Undo) -> None:
     """Write the files that every process of the run reads, and note how to take each back."""
-    assert found.store is not None  # noqa: S101 - prepare fails without
-    assert found.keys is not None  # noqa: S101 - prepare fails without
-    assert found.files is not None  # noqa: S101 - prepare fails without
     store, keys = found.store, found.keys
     if not found.is_resume:
         undo.add(lambda: _remove_all(store, keys.prefix))
@@ -238,11 +261,11 @@ def _write_snapshot(found: Preparation, undo: _Undo) -> None:
         try:
             former = store.get(key)
         except ObjectNotFoundError:
-            undo.add(lambda key=key: store.delete(key))
+            undo.add(partial(store.delete, key))
         else:
             if former == data:
                 continue
-            undo.add(lambda key=key, former=former: store.put(key, former))
+            undo.add(partial(store.put, key, former))
         store.put(key, data)
 
 

@@ -303,15 +303,18 @@ def _first_tick(setup: Setup) -> Tick:
 
 
 def _reward_message(setup: str, trouble: RewardTroubleError) -> RewardFailed:
-    details = getattr(trouble.error, "details", None)
+    problem, details = trouble.error.problems[0], getattr(trouble.error, "details", None)
+    params = getattr(details, "params", None) or {}
     return RewardFailed(
         setup=setup,
         car=trouble.car,
-        step=trouble.step,
-        message=str(getattr(details, "message", trouble)),
-        file=str(getattr(details, "file", "")),
+        step=int(params.get("steps", 0)),
+        message=problem.what,
+        file=str(getattr(details, "file", "reward_function.py")),
         line=getattr(details, "line", None),
-        params=json.dumps(getattr(details, "params", None) or {}, default=repr),
+        where=problem.where or "reward_function.py",
+        expected=problem.expected or "",
+        params=json.dumps(params, default=repr),
     )
 
 

@@ -61,29 +61,25 @@ class RewardTroubleError(Exception):
     Args:
         error: What it raised.
         car: Car it was called for, or -1 where the error does not say.
-        step: Step of its episode, from 1, or 0 where that is not known.
     """
 
-    def __init__(self, error: RewardError, car: int, step: int) -> None:
+    def __init__(self, error: RewardError, car: int) -> None:
         super().__init__(str(error))
         self.error = error
         self.car = car
-        self.step = step
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Running:
     """An episode under way.
 
     Attributes:
         number: Number of the episode over the run, for log lines.
         is_training: Whether its steps are logged.
-        steps: Steps done.
     """
 
     number: int
     is_training: bool
-    steps: int = 0
 
 
 class Cars:
@@ -145,11 +141,7 @@ class Cars:
         try:
             result = self._environment.step(cars, actions)
         except RewardError as error:
-            car = _blamed_car(error, cars)
-            step = self._running[car].steps + 1 if car in self._running else 0
-            raise RewardTroubleError(error, car, step) from error
-        for car in cars.tolist():
-            self._running[car].steps += 1
+            raise RewardTroubleError(error, _blamed_car(error, cars)) from error
         outcomes = np.where(result.terminated, TERMINATED, 0) | np.where(result.truncated, TRUNCATED, 0)
         return result.rewards.astype(np.float32, copy=False), outcomes.astype(np.uint8)
 
@@ -157,7 +149,7 @@ class Cars:
         try:
             self._environment.begin(car, start)
         except RewardError as error:
-            raise RewardTroubleError(error, car, 1) from error
+            raise RewardTroubleError(error, car) from error
         self._running[car] = _Running(number, start.phase == "training")
 
     def _end(self, car: int) -> EpisodeRecord:

@@ -112,9 +112,10 @@ class FakeWorld:
             start = self._starts[car]
             self._steps[car] += 1
             if self._fails_at == [start.episode, self._steps[car]]:
-                error = RewardError("ZeroDivisionError: division by zero")
+                error = RewardError("division by zero", where="reward_function.py:7: 1 / 0", expected="no division")
+                params = {"steps": self._steps[car] + 1.0, "x": object}
                 error.details = SimpleNamespace(
-                    file="reward_function.py", line=7, message=str(error), params={"speed": 1.0, "x": object}, car=car
+                    file="reward_function.py", line=7, message=str(error), params=params, car=car
                 )
                 raise error
             self._states[car] = state = mix(self._states[car], action)

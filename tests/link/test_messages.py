@@ -40,7 +40,7 @@ ALL = [
     Act("s-1", 12, [], CARS, np.array([[0.5, -1], [0, 1]], np.float32)),
     Heartbeat("s-1", "waiting", 3),
     Heartbeat("", "setting_up", None),
-    RewardFailed("s-1", 3, 17, "division by zero", "reward_function.py", 7, '{"speed": NaN}'),
+    RewardFailed("s-1", 3, 17, "division by zero", "reward_function.py", 7, "reward_function.py:7", "", "{}"),
     Ended("finished"),
     Refused("no"),
     Probe(),

@@ -179,12 +179,13 @@ def test_a_failing_reward_function_is_told_with_its_episode(run):
         run.collector.collect(starts_of(4), fake_world.HashPolicy())
 
     problem = caught.value.problems[0]
-    assert problem.what == "the reward function failed: ZeroDivisionError: division by zero"
-    assert problem.where == "reward_function.py:7 (training episode 2 of iteration 3, step 1)"
+    assert problem.what == "division by zero"
+    assert problem.where == "reward_function.py:7: 1 / 0 (training episode 2 of iteration 3, step 2)"
+    assert problem.expected == "no division"
     assert problem.fix == "correct reward_function.py, then: drctl start-training --resume -f"
     details = caught.value.details
-    assert details.params == {"speed": 1.0, "x": "<class 'object'>"}
-    assert (details.start.episode, details.step, details.line) == (2, 1, 7)
+    assert details.params == {"steps": 2.0, "x": "<class 'object'>"}
+    assert (details.start.episode, details.step, details.line) == (2, 2, 7)
     assert caught.value.exit_status == 3
     assert run.collector.workers()[0].state == "failed"
 
@@ -284,7 +285,7 @@ def test_what_belongs_to_a_former_setup_or_an_unknown_session_is_ignored(run):
     new = hand.hear(Setup)
 
     hand.say(tick_of(old, 0))
-    hand.say(RewardFailed(old.setup, 0, 1, "late", "", None, "{}"))
+    hand.say(RewardFailed(old.setup, 0, 1, "late", "", None, "", "", "{}"))
     hand.say(tick_of(new, 0))
     run.start("worker-0")
     starts = starts_of(4)

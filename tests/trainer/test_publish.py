@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from drctl.storage.directory import DirectoryStore
 
 from drctl.errors import UnavailableError
 from drctl.formats.checkpoint_index import parse_checkpoint_index
@@ -12,6 +11,7 @@ from drctl.formats.object_keys import ModelKeys
 from drctl.formats.simtrace import TRACE_DTYPE
 from drctl.formats.training_metrics import parse_training_metrics
 from drctl.simulation.episode import EpisodeRecord
+from drctl.storage.directory import DirectoryStore
 from drctl.trainer import publish
 from drctl.trainer.best_model import judge
 from drctl.trainer.publish import CheckpointContent, Publisher, load_manifests, load_newest_complete

@@ -113,8 +113,10 @@ class RewardFunction:
     def __init__(self, source: str, file_name: str, watchdog: Watchdog | None = None) -> None:
         self.file_name = file_name
         self.watchdog = watchdog or Watchdog()
-        # Lets tracebacks show the user's lines although the text may not be a file here.
-        linecache.cache[file_name] = (len(source), None, source.splitlines(keepends=True), file_name)
+        self._function: Callable[[dict[str, Any]], Any] | None = None
+        if source:
+            # Lets tracebacks show the user's lines although the text may not be a file here.
+            linecache.cache[file_name] = (len(source), None, source.splitlines(keepends=True), file_name)
         try:
             self._code: CodeType = compile(source, file_name, "exec", dont_inherit=True)
         except SyntaxError as error:
@@ -122,12 +124,22 @@ class RewardFunction:
         except ValueError as error:
             raise self.failure(f"{file_name} is not Python: {error}", None) from None
 
+    @classmethod
+    def from_callable(cls, function: Callable[[dict[str, Any]], Any]) -> RewardFunction:
+        """Wrap a function of this process; its globals outlive episodes."""
+        code = getattr(function, "__code__", None)
+        wrapped = cls("", getattr(code, "co_filename", repr(function)))
+        wrapped._function = function
+        return wrapped
+
     def for_episode(self) -> EpisodeReward:
         """Execute the file in a namespace of its own and return its function.
 
         Raises:
             RewardFailedError: The file raises, or defines no ``reward_function``.
         """
+        if self._function is not None:
+            return EpisodeReward(self, self._function)
         module = ModuleType(_MODULE_NAME)
         module.__file__ = self.file_name
         shadowed = sys.modules.get(_MODULE_NAME)

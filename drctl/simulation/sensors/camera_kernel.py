@@ -196,9 +196,34 @@ def _look_up_nodes(
 
 
 @njit(cache=True, fastmath=True)
-def _paint_span(
+def _paint_lines(
     ground: NDArray[np.float32],
-    first: int,
+    first: np.uint64,
+    count: int,
+    offset: float,
+    offset_step: float,
+    width: float,
+    world: Any,
+) -> None:
+    """Set the grey of road, lines and field in the pixels first..first+count-1; the arguments are `_paint_span`'s."""
+    half = np.float32(0.5)
+    slope = np.float32(1.0) / width
+    line_from, line_to = world.line_from_m, world.line_to_m
+    road, line_contrast, field_contrast = world.road, world.line - world.road, world.field - world.line
+    for i in range(count):
+        x = abs(offset + np.float32(i) * offset_step)
+        ground[first + np.uint64(i)] = (
+            road
+            + _clamp((x - line_from) * slope + half) * line_contrast
+            + _clamp((x - line_to) * slope + half) * field_contrast
+        )
+
+
+@njit(cache=True, fastmath=True)
+def _paint_kerb(
+    ground: NDArray[np.float32],
+    first: np.uint64,
+    count: int,
     offset: float,
     offset_step: float,
     width: float,
@@ -207,54 +232,70 @@ def _paint_span(
     along_width: float,
     world: Any,
 ) -> None:
-    """Set the ground's grey of a span of `NODE_STEP` pixels in which something is painted.
+    """Set the grey of road, lines, kerb and field; the arguments are those of `_paint_span`."""
+    half = np.float32(0.5)
+    slope, per_pitch = np.float32(1.0) / width, np.float32(1.0) / world.kerb_pitch_m
+    line_from, line_to, road_to = world.line_from_m, world.line_to_m, world.road_to_m
+    road, line, field = world.road, world.line, world.field
+    red, white = world.kerb_red, world.kerb_white - world.kerb_red
+    for i in range(count):
+        x = abs(offset + np.float32(i) * offset_step)
+        kerb = red + white * _pulses(along + np.float32(i) * along_step, along_width, per_pitch, half)
+        ground[first + np.uint64(i)] = (
+            road
+            + _clamp((x - line_from) * slope + half) * (line - road)
+            + _clamp((x - line_to) * slope + half) * (kerb - line)
+            + _clamp((x - road_to) * slope + half) * (field - kerb)
+        )
+
+
+@njit(cache=True, fastmath=True)
+def _paint_span(
+    ground: NDArray[np.float32],
+    first: np.uint64,
+    count: int,
+    offset: float,
+    offset_step: float,
+    width: float,
+    along: float,
+    along_step: float,
+    along_width: float,
+    world: Any,
+    is_plain: bool,
+) -> None:
+    """Set the ground's grey of the pixels first..first+count-1, among which something is painted.
 
     Offset and distance along the curve are those at the middle of the first pixel; their steps are per pixel; the
-    widths are those of the ramps.
+    widths are those of the ramps. A plain span shows neither the chequered strip nor the end of a road.
     """
-    half = np.float32(0.5)
-    slope = np.float32(1.0) / width
-    line_from, line_to, road_to = world.line_from_m, world.line_to_m, world.road_to_m
-    road, line, field, dash = world.road, world.line, world.field, world.dash
     if world.kerb_pitch_m > 0:
-        per_pitch, red, white = np.float32(1.0) / world.kerb_pitch_m, world.kerb_red, world.kerb_white - world.kerb_red
-        for i in range(NODE_STEP):
-            x = abs(offset + np.float32(i) * offset_step)
-            kerb = red + white * _pulses(along + np.float32(i) * along_step, along_width, per_pitch, half)
-            ground[first + i] = (
-                road
-                + _clamp((x - line_from) * slope + half) * (line - road)
-                + _clamp((x - line_to) * slope + half) * (kerb - line)
-                + _clamp((x - road_to) * slope + half) * (field - kerb)
-            )
+        _paint_kerb(ground, first, count, offset, offset_step, width, along, along_step, along_width, world)
     else:
-        for i in range(NODE_STEP):
-            x = abs(offset + np.float32(i) * offset_step)
-            ground[first + i] = (
-                road
-                + _clamp((x - line_from) * slope + half) * (line - road)
-                + _clamp((x - line_to) * slope + half) * (field - line)
-            )
-    wide = np.float32(DASH_WIDTH_M / 2)
-    end = offset + np.float32(NODE_STEP - 1) * offset_step
+        _paint_lines(ground, first, count, offset, offset_step, width, world)
+    half, wide = np.float32(0.5), np.float32(DASH_WIDTH_M / 2)
+    end = offset + np.float32(count - 1) * offset_step
     if offset * end <= 0 or min(abs(offset), abs(end)) < wide + half * width:
-        per_pitch = np.float32(1.0) / world.dash_pitch_m
+        slope, per_pitch = np.float32(1.0) / width, np.float32(1.0) / world.dash_pitch_m
         length = np.float32(DASH_LENGTH_M) * per_pitch
-        for i in range(NODE_STEP):
+        contrast = world.dash - world.road
+        for i in range(count):
             x = offset + np.float32(i) * offset_step
             across = _clamp((x + wide) * slope + half) - _clamp((x - wide) * slope + half)
             dashes = _pulses(along + np.float32(i) * along_step, along_width, per_pitch, length)
-            ground[first + i] += across * dashes * (dash - road)
+            ground[first + np.uint64(i)] += across * dashes * contrast
+    if is_plain:
+        return
     if world.finish_half_across_m > 0:
-        _paint_finish(ground, first, offset, offset_step, width, along, along_step, along_width, world)
+        _paint_finish(ground, first, count, offset, offset_step, width, along, along_step, along_width, world)
     if world.open_length_m > 0:
-        _cut_ends(ground, first, along, along_step, along_width, world)
+        _cut_ends(ground, first, count, along, along_step, along_width, world)
 
 
 @njit(cache=True, fastmath=True)
 def _paint_finish(
     ground: NDArray[np.float32],
-    first: int,
+    first: np.uint64,
+    count: int,
     offset: float,
     offset_step: float,
     width: float,
@@ -267,13 +308,13 @@ def _paint_finish(
     half, one = np.float32(0.5), np.float32(1.0)
     thick = np.float32(FINISH_THICK_M / 2)
     along = _unwrapped(along - world.finish_at_m, np.float32(0.0), np.float32(world.wrap_m))
-    end = along + np.float32(NODE_STEP - 1) * along_step
+    end = along + np.float32(count - 1) * along_step
     if min(along, end) > thick + along_width or max(along, end) < -thick - along_width:
         return
     slope, along_slope = one / width, one / along_width
     per_pitch, across = np.float32(0.5 / FINISH_SQUARE_M), world.finish_half_across_m
     dark, contrast = world.finish_dark, world.finish_light - world.finish_dark
-    for i in range(NODE_STEP):
+    for i in range(count):
         x = offset + np.float32(i) * offset_step
         s = along + np.float32(i) * along_step
         middle = _clamp(s * along_slope + half)
@@ -282,21 +323,27 @@ def _paint_finish(
         inside = _clamp((x + across) * slope + half) - _clamp((x - across) * slope + half)
         light = _pulses(x, width, per_pitch, half)
         check = (row_0 + row_1) * dark + (row_0 * light + row_1 * (one - light)) * contrast
-        ground[first + i] += inside * (check - (row_0 + row_1) * ground[first + i])
+        ground[first + np.uint64(i)] += inside * (check - (row_0 + row_1) * ground[first + np.uint64(i)])
 
 
 @njit(cache=True, fastmath=True)
 def _cut_ends(
-    ground: NDArray[np.float32], first: int, along: float, along_step: float, along_width: float, world: Any
+    ground: NDArray[np.float32],
+    first: np.uint64,
+    count: int,
+    along: float,
+    along_step: float,
+    along_width: float,
+    world: Any,
 ) -> None:
     """Let an open road begin and end; the arguments are those of `_paint_span`."""
     half = np.float32(0.5)
     slope = np.float32(1.0) / along_width
     field, length = world.field, world.open_length_m
-    for i in range(NODE_STEP):
+    for i in range(count):
         s = along + np.float32(i) * along_step
         road = _clamp(s * slope + half) - _clamp((s - length) * slope + half)
-        ground[first + i] = field + road * (ground[first + i] - field)
+        ground[first + np.uint64(i)] = field + road * (ground[first + np.uint64(i)] - field)
 
 
 @njit(cache=True, fastmath=True)
@@ -315,6 +362,9 @@ def _paint_strip_row(
 
     `row` counts from the strip's first; a plain strip shows neither the chequered strip nor the end of a road.
     """
+    # The compiler vectorises the loops over a span's pixels only where it does not know that they are NODE_STEP many
+    # and where it knows that no index is negative.
+    count = len(ground) // (len(top) - 1)
     half = np.float32(0.5)
     share = np.float32(1.0) / np.float32(strip.rows)
     down = (np.float32(row) + half) * share
@@ -323,7 +373,7 @@ def _paint_strip_row(
     aside_limit = np.float32(_MAX_JUMP * NODE_STEP * strip.top_pixel_m)
     depth_limit = np.float32(_MAX_JUMP * (strip.top_ahead_m - strip.bottom_ahead_m))
     ramp, sliver = np.float32(RAMP), np.float32(_SLIVER)
-    field, road = world.field, world.road
+    field, road, has_kerb = world.field, world.road, world.kerb_pitch_m > 0
     field_from, lines_from, dash_to = world.road_to_m, world.line_from_m, np.float32(DASH_WIDTH_M / 2)
     for k in range(first_node, last_node):
         top_0, top_1, bottom_0, bottom_1 = top[k, 0], top[k + 1, 0], bottom[k, 0], bottom[k + 1, 0]
@@ -339,16 +389,21 @@ def _paint_strip_row(
         drop = half * (bottom_0 - top_0 + bottom_1 - top_1) * share
         low = np.float32(0.0) if offset * end <= 0 else min(abs(offset), abs(end))
         reach = abs(offset_step) + abs(drop)  # at least half a ramp
-        first = k * NODE_STEP
+        first = np.uint64(k * count)
         if low > field_from + reach:
-            for i in range(NODE_STEP):
-                ground[first + i] = field
+            for i in range(count):
+                ground[first + np.uint64(i)] = field
             continue
-        if is_plain and low > dash_to + reach and max(abs(offset), abs(end)) < lines_from - reach:
-            for i in range(NODE_STEP):
-                ground[first + i] = road
+        is_simple = is_plain and low > dash_to + reach
+        if is_simple and max(abs(offset), abs(end)) < lines_from - reach:
+            for i in range(count):
+                ground[first + np.uint64(i)] = road
             continue
         width = max(sliver, ramp * np.sqrt(offset_step * offset_step + drop * drop))
+        offset += half * offset_step
+        if is_simple and not has_kerb:
+            _paint_lines(ground, first, count, offset, offset_step, width, world)
+            continue
         along_0 = top[k, 1]
         along_1 = _unwrapped(top[k + 1, 1], along_0, wrap)
         fall_0 = _unwrapped(bottom[k, 1], along_0, wrap) - along_0
@@ -357,17 +412,8 @@ def _paint_strip_row(
         along_step = (along_1 + down * fall_1 - along) * per_pixel
         drop = half * (fall_0 + fall_1) * share
         along_width = max(sliver, ramp * np.sqrt(along_step * along_step + drop * drop))
-        _paint_span(
-            ground,
-            first,
-            offset + half * offset_step,
-            offset_step,
-            width,
-            along + half * along_step,
-            along_step,
-            along_width,
-            world,
-        )
+        along += half * along_step
+        _paint_span(ground, first, count, offset, offset_step, width, along, along_step, along_width, world, is_plain)
 
 
 @njit(cache=True, fastmath=True)

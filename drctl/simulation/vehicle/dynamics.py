@@ -104,14 +104,12 @@ def _advance_piece(
     yaw = state[STATE_YAW]
     turn = bend * distance
     pivot = physics[6]
-    x, y = state[STATE_X] - pivot * cos(yaw), state[STATE_Y] - pivot * sin(yaw)
-    # The chord of the arc: its direction is the mean heading, its length the arc's times sin(t/2)/(t/2).
+    # The pivot moves by the chord of the arc: its direction is the mean heading, its length the arc's times
+    # sin(t/2) / (t/2). base_link, ahead of it, also swings around it.
     chord = distance * sin(0.5 * turn) / (0.5 * turn) if abs(turn) > 1e-9 else distance
-    x += chord * cos(yaw + 0.5 * turn)
-    y += chord * sin(yaw + 0.5 * turn)
-    yaw += turn
-    state[STATE_X], state[STATE_Y] = x + pivot * cos(yaw), y + pivot * sin(yaw)
-    state[STATE_YAW] = wrap_angle(yaw)
+    state[STATE_X] += chord * cos(yaw + 0.5 * turn) + pivot * (cos(yaw + turn) - cos(yaw))
+    state[STATE_Y] += chord * sin(yaw + 0.5 * turn) + pivot * (sin(yaw + turn) - sin(yaw))
+    state[STATE_YAW] = wrap_angle(yaw + turn)
 
 
 @njit(cache=True)

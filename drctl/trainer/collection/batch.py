@@ -32,7 +32,7 @@ class FrameStore:
     """
 
     def __init__(self) -> None:
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         self._memory = mmap.mmap(-1, FIRST_CAPACITY * FRAME_BYTES, flags=flags)
         with contextlib.suppress(OSError):  # a kernel without huge pages
             # A page fault every fifth of a frame is half the time of a tick; a fault every 109 frames is nothing.

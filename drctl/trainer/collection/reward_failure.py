@@ -23,7 +23,7 @@ class RewardTrouble:
         message: What went wrong.
         params: What the function was called with.
         start: The episode, or None where the worker could not tell.
-        step: Step of the episode, from 1, or 0 where the worker could not tell.
+        step: ``steps`` of the params, or 0 where there are none.
     """
 
     file: str
@@ -56,20 +56,20 @@ def reward_error(message: RewardFailed, start: EpisodeStart | None) -> EpisodeRe
     except ValueError:
         params = None
     trouble = RewardTrouble(
-        file=message.file or "reward_function.py",
+        file=message.file,
         line=message.line,
         message=message.message,
         params=params if isinstance(params, dict) else {},
         start=start,
         step=message.step,
     )
-    where = trouble.file if trouble.line is None else f"{trouble.file}:{trouble.line}"
+    where = message.where
     if start is not None:
         where += f" ({start.phase} episode {start.episode} of iteration {start.iteration}, step {trouble.step})"
     error = EpisodeRewardError(
-        f"the reward function failed: {trouble.message}",
+        trouble.message,
         where=where,
-        expected="a finite number from -100000 to 100000, within 5 s, for every params it is called with",
+        expected=message.expected or None,
         fix=f"correct {trouble.file}, then: drctl start-training --resume -f",
     )
     error.details = trouble

@@ -1,0 +1,155 @@
+"""Whole trainings with real processes: what a kill, a restart or another number of workers may not change."""
+
+import json
+import math
+import warnings
+
+import pytest
+from trainer.processes import KEYS, Processes
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+@pytest.fixture
+def run(tmp_path):
+    started = []
+
+    def make(name, **options):
+        (tmp_path / name).mkdir()
+        processes = Processes(tmp_path / name, **options)
+        started.append(processes)
+        return processes
+
+    yield make
+    for processes in started:
+        processes.close()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    processes = Processes(tmp_path_factory.mktemp("uninterrupted"))
+    processes.start()
+    assert processes.finish()["reason"] == "finished"
+    return processes.results()
+
+
+def assert_same(results, expected):
+    assert sorted(results) == sorted(expected)
+    for key, content in expected.items():
+        assert results[key] == content, key
+
+
+@pytest.mark.parametrize("moment", ["collecting", "updating", "between publish 1 and 2", "evaluating"])
+def test_a_killed_trainer_that_is_started_again_gives_what_an_uninterrupted_one_gives(run, uninterrupted, moment):
+    processes = run(moment.replace(" ", "-"))
+    processes.start()
+    if moment == "between publish 1 and 2":
+        processes.wait_until(lambda: processes.manifest(2) is not None and processes.manifest(2)["evaluation"] is None)
+    else:
+        processes.wait_until(lambda: processes.manifest(1) is not None and processes.status().get("phase") == moment)
+    processes.kill_trainer()
+    processes.start_trainer()
+    processes.finish()
+    assert "Restoring from path" in processes.log("trainer")
+    assert_same(processes.results(), uninterrupted)
+
+
+def test_a_killed_worker_is_missed_by_nobody(run, uninterrupted):
+    processes = run("two", workers=2)
+    processes.start()
+    processes.wait_until(lambda: processes.manifest(1) is not None and processes.status()["phase"] == "collecting")
+    processes.kill_worker(0)
+    processes.start_worker(0)
+    processes.finish()
+    results = processes.results()
+    for number in range(4):
+        # Two workers make two slots, so the files differ; what was learned does not.
+        key = KEYS.frozen_graph(number)
+        assert results[key] == uninterrupted[key], key
+    joins = processes.log("trainer").count("worker-0 joined")
+    assert joins == 2
+
+
+def test_sigterm_finishes_the_publish_and_asks_to_be_started_again_unless_the_user_stopped_the_run(run, uninterrupted):
+    processes = run("terminated")
+    processes.start()
+    processes.wait_until(lambda: processes.manifest(1) is not None)
+    assert processes.terminate_trainer() == 143
+    processes.start_trainer()
+    processes.wait_until(lambda: processes.manifest(2) is not None)
+    (processes.run_folder / "stop").touch()
+    assert processes.terminate_trainer() == 0
+    assert json.loads((processes.run_folder / "outcome.json").read_text())["reason"] == "stopped"
+    (processes.run_folder / "stop").unlink()
+    processes.start()
+    assert processes.finish()["reason"] == "finished"
+    assert_same(processes.results(), uninterrupted)
+
+
+def test_a_reward_function_that_fails_ends_the_run_with_its_line_and_params(run):
+    reward = (
+        "def reward_function(params):\n    if params['steps'] > 5:\n        return params['nonsense']\n    return 1.0\n"
+    )
+    processes = run("reward", reward=reward)
+    processes.start()
+    outcome = processes.finish()
+    assert (outcome["reason"], outcome["exit_status"]) == ("failed", 3)
+    problem = outcome["problems"][0]
+    assert "KeyError: 'nonsense'" in problem["what"]
+    assert problem["where"].startswith("reward_function.py:3 (training episode ")
+    assert "step " in problem["where"]
+    kept = json.loads(processes.store.get(KEYS.reward_failure))
+    assert kept["params"]["steps"] == 6.0
+    assert processes.manifest(0) is not None
+
+
+@pytest.fixture(scope="module")
+def runs_by_workers(tmp_path_factory):
+    runs = {}
+    for name, workers in (("1", 1), ("1 again", 1), ("2", 2), ("2 again", 2), ("3", 3)):
+        processes = Processes(tmp_path_factory.mktemp("workers"), workers=workers, episodes=20, iterations=2, steps=400)
+        processes.start()
+        processes.finish()
+        runs[name] = processes
+    return runs
+
+
+def test_equal_seed_files_and_workers_give_equal_weights(runs_by_workers):
+    for workers in ("1", "2"):
+        assert_same(runs_by_workers[f"{workers} again"].results(), runs_by_workers[workers].results())
+
+
+def test_the_number_of_workers_does_not_show_in_the_weights(runs_by_workers):
+    expected = runs_by_workers["1"].results()
+    for workers in ("2", "3"):
+        results = runs_by_workers[workers].results()
+        for number in range(3):
+            assert results[KEYS.weights(number)] == expected[KEYS.weights(number)]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_traces_and_metrics_load_in_deepracer_utils(runs_by_workers, workers, monkeypatch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from deepracer.logs import AnalysisUtils, DeepRacerLog, TrainingMetrics
+
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+            monkeypatch.setenv(name, "unused")
+        processes = runs_by_workers[str(workers)]
+        model = processes.folder / "data" / "bucket" / "model"
+        log = DeepRacerLog(model_folder=str(model))
+        log.load()
+        frame = log.dataframe()
+        assert sorted(frame["iteration"].unique()) == [0, 1]
+        episodes = frame.groupby("iteration")["unique_episode"].nunique()
+        assert episodes.tolist() == [20, 20]
+        assert frame["worker"].nunique() == workers
+        summary = AnalysisUtils.simulation_agg(frame)
+        assert len(summary) == 40
+        for slot in range(workers):
+            metrics = TrainingMetrics(None, fname=str(model.parent / KEYS.metrics(slot)))
+            training = metrics.metrics[metrics.metrics["phase"] == "training"]
+            per_iteration = len(range(slot, 20, workers))
+            assert len(training) == 2 * per_iteration
+            # ceil(20 / K) episode numbers are set aside per iteration.
+            assert training["episode"].max() == math.ceil(20 / workers) + per_iteration
