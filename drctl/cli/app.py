@@ -6,7 +6,6 @@ here. It raises `DrctlError` for whatever its user can mend. Every other excepti
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import sys
@@ -17,9 +16,9 @@ from typing import Annotated, Any
 import typer
 
 import drctl
+from drctl.cli import config, files, logs, status, tracks, training, worker
 from drctl.cli.context import Invocation
 from drctl.cli.output import Output, OutputFormat, detect_output, show, show_error
-from drctl.cli.registration import modules
 from drctl.errors import DrctlError, InterruptedByUserError, UsageError
 from drctl.result import Result
 
@@ -81,7 +80,7 @@ def _build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_configure)
-    for module in modules():
+    for module in (config, training, status, logs, worker, files, tracks):
         module.register(app)
     return app
 
@@ -95,7 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Words after the program's name; None for those of this process.
     """
-    general, words = _split(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        general, words = _split(list(sys.argv[1:] if arguments is None else arguments))
+    except UsageError as error:
+        show_error(error, "", detect_output("text"))
+        return error.exit_status
     output = detect_output("json" if "--output=json" in general else "text")
     root = typer.main.get_command(app)
     command = _command_words(root, words)
@@ -120,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(error: Any, command: str, output: Output) -> int:
-    text, context = error.format_message().rstrip("."), error.ctx
+    text, context = error.format_message().rstrip(".").replace("Value error, ", ""), error.ctx
     if text.startswith("Usage:"):  # a group of commands without its verb
         typer.echo(text)
         return UsageError.exit_status
@@ -138,7 +141,10 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
         if word == "--":
             rest += [word, *words]
         elif word in _EVERYWHERE:
-            general.append("=".join([word, *itertools.islice(words, 1)]))
+            value = next(words, None)
+            if value is None:
+                raise UsageError(f"{word} needs a value", fix="drctl --help")
+            general.append(f"{word}={value}")
         elif word.partition("=")[0] in _EVERYWHERE:
             general.append(word)
         else:

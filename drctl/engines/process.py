@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,8 +21,8 @@ from drctl.engines.lock import RunLock
 from drctl.engines.logs import FOLDER, follow, last_lines, log_path
 from drctl.engines.state import STATE_FILE, EngineState, read_state, write_state
 from drctl.engines.supervisor import OUTCOME_FILE, STOP_FILE
-from drctl.errors import FailedError
-from drctl.stack.plan import PLAN_FILE, RunPlan, read_plan, write_plan
+from drctl.errors import FailedError, FormatError
+from drctl.stack.plan import LINK_FOLDER, PLAN_FILE, RunPlan, read_plan, write_plan
 
 TRAINER_FILE = "trainer.json"
 _POLL_S = 0.05
@@ -133,9 +134,13 @@ def _environment() -> dict[str, str]:
 
 def clear_run(run_folder: Path) -> None:
     """Remove what a start that failed left in a run folder; the logs stay, they say why."""
-    for name in (PLAN_FILE, STATE_FILE, STOP_FILE, OUTCOME_FILE, TRAINER_FILE, "endpoints.json"):
-        with contextlib.suppress(FileNotFoundError):
-            (run_folder / name).unlink()
+    with contextlib.suppress(FormatError):
+        plan = read_plan(run_folder)
+        if plan is not None:
+            Path(plan.ticket).unlink(missing_ok=True)
+    for name in (PLAN_FILE, STATE_FILE, STOP_FILE, OUTCOME_FILE, TRAINER_FILE):
+        (run_folder / name).unlink(missing_ok=True)
+    shutil.rmtree(run_folder / LINK_FOLDER, ignore_errors=True)
 
 
 def _processes(state: EngineState) -> list[ProcessIdentity]:

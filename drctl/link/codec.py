@@ -8,7 +8,7 @@ frame costs more than they do; None stands for the next frame.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, dataclass, field, fields
 from math import prod
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -50,18 +50,24 @@ class ArrayForm:
     Attributes:
         dtype: Element type, little-endian.
         shape: Lengths of the axes; None for any.
+        code: numpy's name of the element type.
     """
 
     dtype: np.dtype[Any]
     shape: tuple[int | None, ...]
+    code: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "code", self.dtype.str)
 
     def fits(self, dtype: str, shape: Sequence[int]) -> bool:
         """Tell whether an array of this type code and shape is allowed."""
-        return (
-            dtype == self.dtype.str
-            and len(shape) == len(self.shape)
-            and all(length is None or length == got for length, got in zip(self.shape, shape, strict=True))
-        )
+        if dtype != self.code or len(shape) != len(self.shape):
+            return False
+        for wanted, length in zip(self.shape, shape, strict=True):
+            if wanted is not None and wanted != length:
+                return False
+        return True
 
 
 def value(*kinds: type) -> dict[str, Any]:
@@ -140,7 +146,10 @@ def decode(parts: Sequence[Part]) -> Message:
         raise MessageError(f"{cls.kind} has {len(arrays)} arrays instead of {len(cls.array_fields)}")
     frames = iter(parts[1:])
     for each, description in zip(cls.array_fields, arrays, strict=True):
-        content[each.name] = _read_array(f"{cls.kind}.{each.name}", description, each.metadata["forms"], frames)
+        try:
+            content[each.name] = _read_array(description, each.metadata["forms"], frames)
+        except MessageError as error:
+            raise MessageError(f"{cls.kind}.{each.name} {error}") from None
     if next(frames, None) is not None:
         raise MessageError(f"{cls.kind} has frames too many")
     return cls(**content)
@@ -163,19 +172,25 @@ def _read_header(parts: Sequence[Part]) -> tuple[type[Message], dict[str, Any], 
     return cls, header[3], header[4]
 
 
-def _read_array(name: str, description: Any, forms: Sequence[ArrayForm], frames: Any) -> np.ndarray[Any, Any]:
+def _read_array(description: Any, forms: Sequence[ArrayForm], frames: Any) -> np.ndarray[Any, Any]:
     if not isinstance(description, list) or len(description) != 3:
-        raise MessageError(f"{name} is not described")
+        raise MessageError("is not described")
     dtype, shape, data = description
-    if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
-        raise MessageError(f"{name} has no shape")
-    form = next((form for form in forms if form.fits(dtype, shape)), None)
-    if form is None:
-        raise MessageError(f"{name} must not be {dtype!r} {shape}")
+    if not isinstance(shape, list):
+        raise MessageError("has no shape")
+    for length in shape:
+        if type(length) is not int or length < 0:
+            raise MessageError("has no shape")
+    for form in forms:
+        if form.fits(dtype, shape):
+            break
+    else:
+        raise MessageError(f"must not be {dtype!r} {shape}")
     content = next(frames, None) if data is None else data
     if not isinstance(content, bytes | memoryview):
-        raise MessageError(f"{name} has no content")
+        raise MessageError("has no content")
     size = content.nbytes if isinstance(content, memoryview) else len(content)
     if size != prod(shape) * form.dtype.itemsize:
-        raise MessageError(f"{name} has {size} bytes, which is not its shape")
-    return np.frombuffer(content, form.dtype).reshape(shape)
+        raise MessageError(f"has {size} bytes, which is not its shape")
+    flat = np.frombuffer(content, form.dtype)
+    return flat if len(shape) == 1 else flat.reshape(shape)

@@ -99,13 +99,11 @@ class TrainerLink:
             keys = load_or_create_keys(local.with_name(f"run-{run_id}-link-keys.json"))
             bindings.append(Binding(tcp_endpoint(spec.tcp_host, spec.tcp_port), has_keys=True))
         link = cls(bindings, keys)
-        port = int(link.endpoints[-1].rpartition(":")[2]) if keys is not None else 0
-        far = None if keys is None else make_ticket(run_id, tcp_endpoint(spec.advertised_host, port), keys)
-        near = JoinTicket(run_id, link.endpoints[0]) if spec.ipc_folder is not None else far
-        if near is not None:
-            write_ticket(Path(spec.local_ticket), near)
-        if spec.remote_ticket is not None and far is not None:
-            write_ticket(Path(spec.remote_ticket), far)
+        try:
+            link._write_tickets(spec, run_id, keys)
+        except BaseException:
+            link.close()
+            raise
         return link
 
     @property
@@ -171,6 +169,15 @@ class TrainerLink:
         if not self._context.closed:
             self._socket.close()
             self._context.term()
+
+    def _write_tickets(self, spec: ListenSpec, run_id: int, keys: LinkKeys | None) -> None:
+        port = int(self.endpoints[-1].rpartition(":")[2]) if keys is not None else 0
+        far = None if keys is None else make_ticket(run_id, tcp_endpoint(spec.advertised_host, port), keys)
+        near = JoinTicket(run_id, self.endpoints[0]) if spec.ipc_folder is not None else far
+        if near is not None:
+            write_ticket(Path(spec.local_ticket), near)
+        if spec.remote_ticket is not None and far is not None:
+            write_ticket(Path(spec.remote_ticket), far)
 
     def _bind(self, binding: Binding, keys: LinkKeys | None) -> str:
         if binding.has_keys:

@@ -23,6 +23,7 @@ _TYPES: Final = {
     "duration_s": float,
     "rows": int,
 }
+_NO_ROWS: Final = np.empty(0, TRACE_DTYPE)
 
 
 def pack_records(records: Sequence[EpisodeRecord]) -> tuple[list[dict[str, Any]], NDArray[np.void]]:
@@ -38,7 +39,9 @@ def pack_records(records: Sequence[EpisodeRecord]) -> tuple[list[dict[str, Any]]
         }
         for record in records
     ]
-    return mappings, np.concatenate([np.empty(0, TRACE_DTYPE), *(record.rows for record in records)])
+    if not records:
+        return mappings, _NO_ROWS
+    return mappings, np.concatenate([record.rows for record in records])
 
 
 def unpack_records(mappings: Sequence[Any], rows: NDArray[np.void]) -> list[EpisodeRecord]:

@@ -17,6 +17,7 @@ from drctl.resources import resource_folder
 from drctl.simulation.environment import BatchEnvironment
 from drctl.simulation.environment_spec import EnvironmentSpec, WorldSpec
 from drctl.simulation.episode import EpisodeStart
+from drctl.simulation.registration import register
 from drctl.simulation.reward.function import RewardFunction
 from drctl.simulation.sensors.camera_geometry import IMAGE_HEIGHT, IMAGE_WIDTH
 from drctl.simulation.track.library import load_track
@@ -133,8 +134,11 @@ class DeepRacerEnv(gymnasium.Env["NDArray[np.uint8]", Any]):  # type: ignore[mis
 
     ```python
     import gymnasium
+    import drctl.simulation.gym  # registers the id
     env = gymnasium.make("drctl/DeepRacer-v0", track="reInvent2019_track")
     ```
+
+    ``gymnasium.make("drctl.simulation.gym:drctl/DeepRacer-v0")`` does both.
 
     ## Version history
 
@@ -350,3 +354,6 @@ def _start(episode: int, max_steps: int | None, options: dict[str, Any] | None) 
 def _check_render_mode(render_mode: str | None) -> None:
     if render_mode not in (None, "rgb_array"):
         raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
+
+
+register()

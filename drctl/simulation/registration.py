@@ -8,7 +8,7 @@ ENVIRONMENT_ID: Final = "drctl/DeepRacer-v0"
 
 
 def register() -> None:
-    """Register `ENVIRONMENT_ID`; Gymnasium calls this by itself where drctl is installed. Repeating it is harmless."""
+    """Register `ENVIRONMENT_ID`; importing `drctl.simulation.gym` does so. Repeating it is harmless."""
     import gymnasium
 
     if ENVIRONMENT_ID in gymnasium.registry:

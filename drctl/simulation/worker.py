@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from drctl.errors import ConflictError, DrctlError, InterruptedByUserError, UnavailableError
+from drctl.errors import ConflictError, DrctlError, InterruptedByUserError, RewardError, UnavailableError
 from drctl.formats import log_lines
 from drctl.formats.simtrace import TRACE_DTYPE
 from drctl.link.codec import Message, MessageError
@@ -41,7 +41,7 @@ from drctl.link.messages import (
 )
 from drctl.link.ticket import JoinTicket, read_ticket
 from drctl.link.transport import WorkerLink
-from drctl.simulation.worker_cars import BuildEnvironment, Cars, Environment, RewardTroubleError
+from drctl.simulation.worker_cars import NO_CAR, BuildEnvironment, Cars, Environment, RewardTroubleError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -67,6 +67,7 @@ class Worker:
         name: Name within the run.
         build: Makes the environment.
         say: Prints one line for people.
+        leaving: Exit status with which the process was asked to leave, or None; asked between steps.
         clock: Seconds, monotonic.
     """
 
@@ -76,12 +77,14 @@ class Worker:
         name: str,
         build: BuildEnvironment,
         say: Callable[[str], None],
+        leaving: Callable[[], int | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ticket_file = ticket_file
         self._name = name
         self._build = build
         self._say = say
+        self._leaving = leaving
         self._clock = clock
         self._session = secrets.token_hex(16).encode()
         self._ticket: JoinTicket | None = None
@@ -102,7 +105,7 @@ class Worker:
         """Serve the trainer until the run has ended.
 
         Returns:
-            Exit status: 0 when the run has ended.
+            Exit status: 0 when the run has ended, otherwise what `leaving` says.
 
         Raises:
             DrctlError: The ticket is no ticket, the trainer refuses this worker, or the environment cannot be built.
@@ -110,6 +113,10 @@ class Worker:
         reason = "the worker failed"
         try:
             while True:
+                status = self._leaving()
+                if status is not None:
+                    reason = "asked to leave"
+                    return status
                 self._keep_in_touch()
                 message = self._receive()
                 if isinstance(message, Ended):
@@ -154,7 +161,11 @@ class Worker:
         self._say(f"Setting up {setup.cars} cars")
         self._beat()
         started = self._clock()
-        environment = self._build(setup.environment, setup.cars, self._pulse)
+        try:
+            environment = self._build(setup.environment, setup.cars, self._pulse)
+        except RewardError as error:
+            self._report_reward(RewardTroubleError(error, NO_CAR))
+            return
         self._cars = Cars(environment, setup, self._say)
         self._say(f"Ready after {self._clock() - started:.1f} s")
         self._send_tick(_first_tick(setup))
@@ -164,12 +175,15 @@ class Worker:
         try:
             tick = cars.play(act)
         except RewardTroubleError as trouble:
-            self._cars, self._state = None, "failed"
-            self._say(f"The reward function failed: {trouble}")
-            if self._link is not None:
-                self._link.send(_reward_message(self._setup, trouble))
-            return
-        self._send_tick(tick)
+            self._report_reward(trouble)
+        else:
+            self._send_tick(tick)
+
+    def _report_reward(self, trouble: RewardTroubleError) -> None:
+        self._cars, self._state = None, "failed"
+        self._say(f"The reward function failed: {trouble}")
+        if self._link is not None:
+            self._link.send(_reward_message(self._setup, trouble))
 
     def _send_tick(self, tick: Tick) -> None:
         # When it cannot be sent the connection is gone, and with the next one everything starts over.
@@ -234,6 +248,25 @@ class Worker:
         return f"nobody answers at {self._ticket.endpoint}; trying again"
 
 
+class _Leaving:
+    """Notes SIGTERM and SIGINT.
+
+    An exception raised by a handler could come up in the user's reward function and be taken for its failure.
+    """
+
+    def __init__(self) -> None:
+        self._status: int | None = None
+        signal.signal(signal.SIGTERM, self._note)
+        signal.signal(signal.SIGINT, self._note)
+
+    def __call__(self) -> int | None:
+        """Return the exit status to leave with, or None to stay."""
+        return self._status
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._status = EXIT_TERMINATED if number == signal.SIGTERM else InterruptedByUserError.exit_status
+
+
 def build_environment(data: dict[str, Any], cars: int, on_reward_call: Callable[[], None]) -> Environment:
     """Build the simulator's batch of cars.
 
@@ -262,17 +295,15 @@ def main(arguments: list[str] | None = None, build: BuildEnvironment | None = No
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     if options.parent_pid is not None:
         end_with(options.parent_pid)
-    signal.signal(signal.SIGTERM, _leave)
+    leaving = _Leaving()
     _say(f"Worker {options.name}, pid {os.getpid()}")
     try:
         if build is None:
             _load_simulator()
-        return Worker(options.join, options.name, build or build_environment, _say).run()
+        return Worker(options.join, options.name, build or build_environment, _say, leaving).run()
     except DrctlError as error:
         _report(error)
         return error.exit_status
-    except KeyboardInterrupt:
-        return InterruptedByUserError.exit_status
 
 
 def end_with(parent_pid: int) -> None:
@@ -329,10 +360,6 @@ def _load_simulator() -> None:
             expected="drctl with its part sim",
             fix="pip install 'drctl[sim]'",
         ) from error
-
-
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(EXIT_TERMINATED)
 
 
 def _report(error: DrctlError) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -55,12 +55,16 @@ BuildEnvironment = Callable[[dict[str, Any], int, Callable[[], None]], Environme
 """Makes an environment from an `EnvironmentSpec` as mapping, the number of cars and what to call before each reward."""
 
 
+NO_CAR: Final = -1
+"""Stands for no car in particular."""
+
+
 class RewardTroubleError(Exception):
     """The reward function failed, and for which car.
 
     Args:
         error: What it raised.
-        car: Car it was called for, or -1 where the error does not say.
+        car: Car it was called for, or `NO_CAR` where the error does not say.
     """
 
     def __init__(self, error: RewardError, car: int) -> None:
@@ -111,18 +115,18 @@ class Cars:
         Raises:
             RewardTroubleError: The user's reward function cannot go on.
         """
-        rewards, outcomes, ended = np.empty(0, np.float32), np.empty(0, np.uint8), np.empty(0, np.int32)
-        final_frames = self._environment.frames[:0]
+        frames = self._environment.frames
+        rewards, outcomes, final_frames = np.empty(0, np.float32), np.empty(0, np.uint8), frames[:0]
+        records = []
         if len(act.cars):
             rewards, outcomes = self._step(act.cars, act.actions)
-            ended = act.cars[outcomes != 0]
-            final_frames = self._environment.frames[act.cars[(outcomes & TRUNCATED) != 0]]  # a copy
-        records = [self._end(int(car)) for car in ended]
+        if outcomes.any():
+            final_frames = frames[act.cars[(outcomes & TRUNCATED) != 0]]  # a copy: the car may begin anew below
+            records = [self._end(int(car)) for car in act.cars[outcomes != 0]]
         for episode in act.episodes:
             self._begin(episode["car"], EpisodeStart.from_json(episode["start"]), episode["number"])
         mappings, rows = pack_records(records)
         waiting = np.array(sorted(self._running), np.int32)
-        frames = self._environment.frames
         return Tick(
             setup=self._setup.setup,
             number=act.number + 1,
@@ -142,8 +146,8 @@ class Cars:
             result = self._environment.step(cars, actions)
         except RewardError as error:
             raise RewardTroubleError(error, _blamed_car(error, cars)) from error
-        outcomes = np.where(result.terminated, TERMINATED, 0) | np.where(result.truncated, TRUNCATED, 0)
-        return result.rewards.astype(np.float32, copy=False), outcomes.astype(np.uint8)
+        outcomes = result.terminated * np.uint8(TERMINATED) | result.truncated * np.uint8(TRUNCATED)
+        return result.rewards.astype(np.float32, copy=False), outcomes
 
     def _begin(self, car: int, start: EpisodeStart, number: int) -> None:
         try:
@@ -168,4 +172,4 @@ def _blamed_car(error: RewardError, cars: Sequence[int] | NDArray[np.int32]) -> 
     car = getattr(getattr(error, "details", None), "car", None)
     if car is None and len(cars) == 1:
         return int(cars[0])
-    return -1 if car is None else int(car)
+    return NO_CAR if car is None else int(car)

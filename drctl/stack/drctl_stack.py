@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drctl.stack.plan import LINK_PORT_BASE, PARENT_PID, Part, RunPlan
+from drctl.stack.plan import LINK_FOLDER, LINK_PORT_BASE, PARENT_PID, Part, RunPlan
 from drctl.trainer.memory import allocator_environment
 from drctl.trainer.spec import LinkSpec, TrainerSpec
 
@@ -77,7 +77,7 @@ def trainer_spec(
     run_id = settings.run_id
     invite = invite_path(folders.secrets_folder, run_id)
     link = LinkSpec(
-        ipc_folder=str(folders.run_folder / "link"),
+        ipc_folder=str(folders.run_folder / LINK_FOLDER),
         tcp_host=settings.link_listen or LOOPBACK,
         tcp_port=LINK_PORT_BASE + run_id,
         advertised_host=advertised_host,

@@ -13,6 +13,9 @@ from drctl.errors import FormatError
 VERSION = 1
 PLAN_FILE = "plan.json"
 
+LINK_FOLDER = "link"
+"""In the run folder: holds the local socket between trainer and workers."""
+
 LINK_PORT_BASE = 7300
 """Port of run 0's link; run n has the n-th one after it (DESIGN 2)."""
 

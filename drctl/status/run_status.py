@@ -100,9 +100,9 @@ class RunStatus:
         """Whether the trainer is past its start and each of the run's own workers has joined it."""
         if self.trainer.get("phase", "starting") == "starting":
             return False
-        views = {view["name"]: view for view in self.trainer.get("workers", ())}
-        own = [part.name for part in self.parts if part.kind == "worker" and part.condition != "elsewhere"]
-        return all(name in views and views[name]["state"] in READY for name in own)
+        states = {view["name"]: view["state"] for view in self.trainer.get("workers", ())}
+        own = [part for part in self.parts if part.kind == "worker" and part.condition != "elsewhere"]
+        return all(part.condition == "alive" and states[part.name] in READY for part in own)
 
 
 def find_runs(root: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """Measure the link: round trips of 20 frames per transport, and what a tick costs beside simulator and network.
 
-Prints one JSON line with medians and the raw numbers of each repetition. Worker and trainer are processes of their own, as
-in a run.
+Prints one JSON line with medians and the raw numbers of each repetition. Worker and trainer are processes of their
+own, as in a run.
 """
 
 from __future__ import annotations

@@ -18,10 +18,12 @@ from drctl.stack.plan import PARENT_PID, Part, RestartPolicy, RunPlan
 PRELUDE = """
 import json, os, signal, sys, threading, time
 from pathlib import Path
-folder, parent = Path(sys.argv[1]), int(sys.argv[2])
+folder, parent, leaves = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[0]).stem != "trainer"
 def watch():
     while os.getppid() == parent:
-        time.sleep(0.2)
+        if leaves and (folder / "outcome.json").exists():
+            os._exit(0)  # the trainer says goodbye
+        time.sleep(0.05)
     os._exit(9)
 threading.Thread(target=watch, daemon=True).start()
 def finish(reason="finished", message="enough episodes", status=0):

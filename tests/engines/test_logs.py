@@ -35,7 +35,7 @@ def test_a_full_disk_loses_output_and_says_so(tmp_path):
     log = RotatingLog(tmp_path / "trainer.log", POLICY)
 
     class Full:
-        def write(self, data):
+        def write(self, _data):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     real, log._file = log._file, Full()

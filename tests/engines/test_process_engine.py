@@ -93,7 +93,15 @@ def test_the_run_ends_with_the_outcome_of_its_trainer(start, part_of, ended):
     state = ended(folder)
     assert (state.reason, state.message, state.exit_status) == ("failed", "the reward raised", 3)
     assert not any(part.process.is_alive for part in state.parts)
-    assert part_of(folder, "worker-0").last_exit == 143  # it was asked to leave
+    assert part_of(folder, "worker-0").last_exit == 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_does_not_leave_is_asked_and_then_killed(start, ended, part_of):
+    stubborn = "leaves = False\nsignal.signal(signal.SIGTERM, lambda *_: None)\nwhile True: time.sleep(1)"
+    folder = start("time.sleep(0.3)\nfinish()", stubborn)
+    assert ended(folder).reason == "finished"
+    assert part_of(folder, "worker-0").last_exit == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("name", ["trainer", "worker-0"])

@@ -21,6 +21,7 @@ from drctl.trainer.rollout import Actions
 
 LONGEST = 60
 ACTIONS = 5
+NOT_PYTHON = -1
 
 
 def mix(state, word):
@@ -87,6 +88,8 @@ class FakeSpec:
 class FakeWorld:
     def __init__(self, spec, num_cars, on_reward_call=lambda: None, on_step=lambda: None):
         self._fails_at = spec.get("reward_fails_at")
+        if self._fails_at == [NOT_PYTHON, 0]:
+            raise RewardError("reward_function.py is not Python", where="reward_function.py:3: retrun 1")
         self._step_s = spec.get("step_s", 0.0)
         self._pulse = on_reward_call
         self._on_step = on_step

@@ -57,10 +57,10 @@ exec(body)
 """
 WORKER = """
 import os, sys, time
-parent = int(sys.argv[1])
+parent, outcome = int(sys.argv[1]), sys.argv[2] + "/outcome.json"
 print("hello from a worker", flush=True)
-while os.getppid() == parent:
-    time.sleep(0.1)
+while os.getppid() == parent and not os.path.exists(outcome):  # the trainer says goodbye
+    time.sleep(0.05)
 """
 TRAIN = "report('collecting', checkpoint={'last': 3, 'best': 2})\ntime.sleep(120)"
 
@@ -105,7 +105,7 @@ def planner():
             folder = real.run_folder
             parts = [Part("trainer", "trainer", (sys.executable, "-c", TRAINER, folder, PARENT_PID, body))]
             parts += [
-                Part(part.name, "worker", (sys.executable, "-c", WORKER, PARENT_PID))
+                Part(part.name, "worker", (sys.executable, "-c", WORKER, PARENT_PID, folder))
                 for part in real.parts
                 if part.kind == "worker"
             ]
@@ -134,7 +134,8 @@ def leftovers():
         folder = project.run_folder
         if folder.exists():
             found += [path.name for path in folder.iterdir() if path.name not in ("lock", "logs")]
-        found += [str(path) for path in project.data_folder.rglob("*") if path.is_file()]
+        files = [path for path in project.data_folder.rglob("*") if path.is_file()]
+        found += [str(path) for path in files if path.name != ".drctl-store-lock"]  # no object: nobody holds it
         return found
 
     return find

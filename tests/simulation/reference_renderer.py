@@ -41,7 +41,10 @@ class ReferenceRenderer:
         self.length = self.along[-1]
         self.tree = cKDTree(self.scene.curve_m)
         mean = np.mean([self.scene.curve_half_width_left_m, self.scene.curve_half_width_right_m])
-        self.wider = {True: self.scene.curve_half_width_left_m - mean, False: self.scene.curve_half_width_right_m - mean}
+        self.wider = {
+            True: self.scene.curve_half_width_left_m - mean,
+            False: self.scene.curve_half_width_right_m - mean,
+        }
 
     def frame(self, pose, wall_shade=1.0, triangle=True):
         """Return the grey 120x160 frame from base_link's (x, y, yaw)."""
@@ -90,9 +93,7 @@ class ReferenceRenderer:
             (np.arange(WIDE) + 0.5 - WIDE / 2) / focal, (np.arange(HIGH) + 0.5 - HIGH / 2) / focal
         )
         camera = np.stack([np.ones_like(right), -right, -down], axis=-1)  # ahead, left, up of the lens
-        tilt = np.array(
-            [[math.cos(PITCH), 0, math.sin(PITCH)], [0, 1, 0], [-math.sin(PITCH), 0, math.cos(PITCH)]]
-        )
+        tilt = np.array([[math.cos(PITCH), 0, math.sin(PITCH)], [0, 1, 0], [-math.sin(PITCH), 0, math.cos(PITCH)]])
         turn = np.array([[math.cos(yaw), -math.sin(yaw), 0], [math.sin(yaw), math.cos(yaw), 0], [0, 0, 1]])
         return camera @ (turn @ tilt).T
 
@@ -127,7 +128,7 @@ class ReferenceRenderer:
         return np.minimum(255, np.round(colors * GROUND_LIGHT))
 
     def _nearest(self, points, vertex):
-        """Return the distance from the curve, the distance along it and the side (left?), by the segments at a vertex."""
+        """Return the distance from the curve, the distance along it and whether it is to the left."""
         best = np.full(len(points), np.inf)
         along, left = np.zeros(len(points)), np.zeros(len(points), bool)
         last = len(self.steps) - 1
@@ -156,3 +157,15 @@ class ReferenceRenderer:
         light = (column + (ahead >= 0)) % 2 == 0
         paint[inside & ~light] = CHECK[0]
         paint[inside & light] = CHECK[1]
+
+
+def drawn_poses(track, count, seed):
+    """Return poses on the road, a fifth of them against the driving direction, most of them askew; shape (count, 3)."""
+    scene = track.scene
+    draw = np.random.default_rng(seed)
+    at = draw.integers(0, len(scene.curve_m) - 1, count)
+    ahead = scene.curve_m[at + 1] - scene.curve_m[at]
+    aside = draw.uniform(-1.0, 1.0, count) * scene.line_to_m
+    places = scene.curve_m[at] + aside[:, None] * scene.curve_normal[at]
+    turned = draw.uniform(-1.2, 1.2, count) + np.pi * (draw.random(count) < 0.2)
+    return np.column_stack([places, np.arctan2(ahead[:, 1], ahead[:, 0]) + turned])

@@ -13,7 +13,6 @@ from drctl.simulation.vehicle.dynamics import (
     STATE_X,
     STATE_Y,
     STATE_YAW,
-    advance,
     advance_car,
 )
 from drctl.simulation.vehicle.physics import PHYSICS, resolve_physics
@@ -148,19 +147,6 @@ def test_a_steady_turn_is_a_circle_around_the_pivot_s_normal(variant, pivot_m):
 def test_how_a_step_is_cut_hardly_matters():
     whole, pieces = drive("ros2", 25.0, 1.0, 2.0, 0.2), drive("ros2", 25.0, 1.0, 2.0, 0.04)
     assert hypot(*(whole - pieces)[:2]) < 0.002
-
-
-def test_a_batch_moves_as_its_cars_do_alone():
-    rng = np.random.default_rng(0)
-    states, physics = rng.normal(size=(6, STATE_SIZE)) * 0.1, PHYSICS["effort"].pack()
-    states[:, STATE_SPEED] = np.abs(states[:, STATE_SPEED])
-    cars, commands, times = np.array([4, 1, 5]), rng.uniform(-20, 20, (3, 2)), rng.uniform(0.05, 0.08, 3)
-    commands[:, 1] = 1.5
-    expected = states.copy()
-    for car, (steering, speed), time_s in zip(cars, commands, times, strict=True):
-        advance_car(physics, expected[car], steering, speed, time_s)
-    advance(physics, states, cars, commands, times)
-    np.testing.assert_array_equal(states, expected)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from drctl.simulation.race.rules import PROGRESS, RACE_SIZE, begin_race, judge
 from drctl.simulation.race.start_pose import start_pose
 from drctl.simulation.track.library import load_track
 from drctl.simulation.track.track import Track
+from drctl.simulation.vehicle.geometry import WHEELS_M
 
 
 def measure(tracks, track, x, y, yaw):
@@ -149,12 +150,9 @@ def test_the_short_way_to_a_wheel_agrees_with_the_road_polygon(name):
         aside, yaw = rng.uniform(-1.5, 1.5) * half, yaw + rng.normal()
         x, y = x - aside * np.sin(yaw), y + aside * np.cos(yaw)
         turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
-        wheels = np.array([(0.0823, 0.0796), (0.0823, -0.0796), (-0.0817, 0.0811), (-0.0817, -0.0811)]) @ turn.T
+        wheels = np.array(WHEELS_M) @ turn.T
         on_road = sum(is_on_road(packed, 0, x + wheel[0], y + wheel[1]) for wheel in wheels)
-        assert abs(measure(packed, 0, x, y, yaw)[WHEELS_ON_TRACK] - on_road) <= _EDGE.get(name, 0)
-
-
-_EDGE = {}  # names where rounding of the wheels' places may change a count
+        assert measure(packed, 0, x, y, yaw)[WHEELS_ON_TRACK] == on_road
 
 
 def test_an_open_track_s_road_ends_at_its_ends():

@@ -71,8 +71,8 @@ def test_off_the_track_is_without_any_wheel_on_it():
 def test_the_15th_step_without_movement_ends_the_episode():
     race = Race()
     for step in range(14):
-        assert race.judge(0.14 + 0.0003 * (step + 1)) is EpisodeStatus.IN_PROGRESS
-    assert race.judge(0.14 + 0.0003 * 15) is EpisodeStatus.IMMOBILIZED
+        assert race.judge(0.14 + 0.00029 * (step + 1)) is EpisodeStatus.IN_PROGRESS
+    assert race.judge(0.14 + 0.00029 * 15) is EpisodeStatus.IMMOBILIZED
 
 
 def test_a_movement_of_more_than_a_third_of_a_millimetre_begins_the_count_again():

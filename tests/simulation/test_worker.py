@@ -227,6 +227,26 @@ def test_a_worker_leaves_when_told_and_when_its_parent_dies(spec, start_process,
         assert time.monotonic() - killed < 5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_driving_is_no_failure_of_the_reward_function(open_link, start_process, number, status):
+    collector = Collector(open_link())
+    collector.set_up(fake_world.FakeSpec(step_s=0.02), 4)
+    leaver, others = start_process("worker-0"), []
+
+    def on_tick(progress):
+        if progress.steps > 20 and not others:
+            os.kill(leaver.pid, number)
+            others.append(start_process("worker-1"))
+
+    starts = starts_of(4)
+    fake_world.assert_played(collector.collect(starts, fake_world.HashPolicy(), on_tick=on_tick), starts)
+    assert leaver.process.wait(PATIENCE_S) == status
+    views = {view.name: (view.state, view.reason) for view in collector.workers()}
+    assert views == {"worker-0": ("left", "asked to leave"), "worker-1": ("idle", "")}
+    collector.close("done")
+
+
 def _is_running(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

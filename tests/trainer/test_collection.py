@@ -190,6 +190,16 @@ def test_a_failing_reward_function_is_told_with_its_episode(run):
     assert run.collector.workers()[0].state == "failed"
 
 
+def test_a_reward_function_that_is_not_python_ends_the_next_collection(run):
+    run.start("worker-0")
+    run.collector.set_up(fake_world.FakeSpec(reward_fails_at=(fake_world.NOT_PYTHON, 0)), 4)
+    while [view.state for view in run.collector.workers()] != ["failed"]:
+        run.collector.poll()
+    with pytest.raises(EpisodeRewardError, match=r"reward_function\.py is not Python") as caught:
+        run.collector.collect(starts_of(4), fake_world.HashPolicy())
+    assert caught.value.problems[0].where == "reward_function.py:3: retrun 1"
+
+
 def test_workers_are_told_that_the_run_has_ended(run):
     worker = run.start("worker-0")
     run.collector.set_up(fake_world.FakeSpec(), 2)

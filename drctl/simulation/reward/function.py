@@ -6,12 +6,12 @@ import linecache
 import math
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from drctl.errors import RewardError, nearest
+from drctl.errors import RewardError
 from drctl.simulation.reward.watchdog import TimeLimitError, Watchdog
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class RewardFunction:
                 sys.modules[_MODULE_NAME] = shadowed
         function = module.__dict__.get(FUNCTION_NAME)
         if not callable(function):
-            raise self._no_function([name for name, value in module.__dict__.items() if callable(value)])
+            raise self._no_function(module)
         return EpisodeReward(self, cast("Callable[[dict[str, Any]], Any]", function))
 
     def line_of(self, traceback_: TracebackType | None) -> int | None:
@@ -190,9 +190,13 @@ class RewardFunction:
         error.details = RewardFailure(self.file_name, line, what, params, car)
         return error
 
-    def _no_function(self, names: Sequence[str]) -> RewardFailedError:
-        near = nearest(FUNCTION_NAME, names)
-        found = f", only {near}" if near else ""
+    def _no_function(self, module: ModuleType) -> RewardFailedError:
+        own = [
+            name
+            for name, value in vars(module).items()
+            if isinstance(value, FunctionType) and value.__module__ == _MODULE_NAME
+        ]
+        found = f", only {', '.join(own)}" if own else ""
         what = f"{self.file_name} defines no {FUNCTION_NAME}{found}"
         return self.failure(what, None, expected="def reward_function(params):")
 

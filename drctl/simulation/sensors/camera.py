@@ -19,7 +19,8 @@ from drctl.simulation.sensors.camera_geometry import (
     ground_point,
     lit,
 )
-from drctl.simulation.sensors.camera_kernel import NODES, STRIP, WORLD, render_frames
+from drctl.simulation.sensors.camera_kernel import render_frames
+from drctl.simulation.sensors.camera_records import NODES, STRIP, WORLD
 from drctl.simulation.sensors.distance_field import DistanceField, curve_length_m, measure_distances
 from drctl.simulation.sensors.ground_pattern import (
     FINISH_DARK,
@@ -175,9 +176,7 @@ def _cut_strips() -> NDArray[Any]:
             rows += 1
         parts = min(6, ceil((far - near) / max(0.2, 0.2 * near)))
         cuts = np.linspace(top, row + rows, parts + 1)
-        edges += [
-            (float(cuts[i]), float(cuts[i + 1]), row, rows, i == 0, i == parts - 1) for i in range(parts)
-        ]
+        edges += [(float(cuts[i]), float(cuts[i + 1]), row, rows, i == 0, i == parts - 1) for i in range(parts)]
         row += rows
     strips = np.zeros(len(edges), STRIP)
     for strip, (top, bottom, first_row, rows, is_first, is_last) in zip(strips, edges, strict=True):

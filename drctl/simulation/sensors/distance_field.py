@@ -121,7 +121,9 @@ def _measure(
                 if distance < nearest[row, column]:
                     nearest[row, column] = distance
                     is_left = bx * py - by * px >= 0.0
-                    wider = left[k] + t * (left[k + 1] - left[k]) if is_left else right[k] + t * (right[k + 1] - right[k])
+                    wider = (
+                        left[k] + t * (left[k + 1] - left[k]) if is_left else right[k] + t * (right[k + 1] - right[k])
+                    )
                     offset = np.sqrt(distance)
                     # The dashes in the middle stay where they are; the shift is complete where the lines begin.
                     offset = max(0.0, offset - wider * min(1.0, offset / line_from))

@@ -144,24 +144,3 @@ def advance_car(
     if time_s > waiting:
         _advance_stretch(physics, state, target, steering, time_s - waiting)
     state[STATE_COMMAND] = steering
-
-
-@njit(cache=True)
-def advance(
-    physics: NDArray[np.float64],
-    states: NDArray[np.float64],
-    cars: NDArray[np.int64],
-    commands: NDArray[np.float64],
-    times_s: NDArray[np.float64],
-) -> None:
-    """Let some cars of a batch obey their commands.
-
-    Args:
-        physics: As `Physics.pack` returns it.
-        states: Shape (num_cars, STATE_SIZE), float64; changed in place.
-        cars: Rows of `states` that move, shape (k,), int64.
-        commands: Steering in degrees and speed in m/s of each of them, shape (k, 2), float64.
-        times_s: Simulated time of each, shape (k,), float64.
-    """
-    for entry in range(len(cars)):
-        advance_car(physics, states[cars[entry]], commands[entry, 0], commands[entry, 1], times_s[entry])

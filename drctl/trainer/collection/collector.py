@@ -33,7 +33,7 @@ from drctl.link.messages import (
 )
 from drctl.simulation.episode_message import unpack_records
 from drctl.trainer.collection.batch import Batch
-from drctl.trainer.collection.reward_failure import reward_error
+from drctl.trainer.collection.reward_failure import EpisodeRewardError, reward_error
 from drctl.trainer.collection.roster import ANSWER_PATIENCE_S, FORGET_S, NO_ROW, PROBE_S, Peer, WorkerView
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class Collector:
         self._prints_steps = False
         self._batch: Batch | None = None
         self._queue: list[int] = []
+        self._failure: EpisodeRewardError | None = None
         self._open_since: float | None = None
         self._checked = clock()
         self._waiting_since: float | None = None
@@ -203,6 +204,8 @@ class Collector:
     ) -> None:
         told = self._clock()
         while not batch.is_complete:
+            if self._failure is not None:
+                raise self._failure
             if should_stop():
                 raise CollectionStopped
             now = self._clock()
@@ -319,16 +322,18 @@ class Collector:
                 self._take_in(peer, message)
             elif isinstance(message, RewardFailed):
                 peer.has_failed = True
-                if self._batch is not None:
-                    is_known = 0 <= message.car < len(peer.rows) and peer.rows[message.car] != NO_ROW
-                    row = int(peer.rows[message.car]) if is_known else None
-                    raise reward_error(message, None if row is None else self._batch.starts[row])
+                self._failure = reward_error(message, self._start_of(peer, message.car))
             elif isinstance(message, Heartbeat):
                 self._check_turn(peer, message)
         except MessageError as error:
             self._link.drop()
             self._say(f"{peer.hello.name} starts over: {error}")
             self._start_over(peer)
+
+    def _start_of(self, peer: Peer, car: int) -> EpisodeStart | None:
+        if self._batch is None or not 0 <= car < len(peer.rows) or peer.rows[car] == NO_ROW:
+            return None
+        return self._batch.starts[int(peer.rows[car])]
 
     def _check_turn(self, peer: Peer, beat: Heartbeat) -> None:
         """Notice a message that was lost: then both ends would wait for ever."""
