@@ -30,7 +30,8 @@ class ProcessIdentity:
         """Whether this very process runs; one that has ended and awaits its parent does not."""
         state, started = _stat(self.pid)
         if state:
-            return state not in "ZX" and (self.started in (0, started))
+            has_ended = state in "ZX" and _threads(self.pid) <= 1
+            return not has_ended and self.started in (0, started)
         if Path("/proc/self/stat").exists():
             return False
         try:
@@ -56,6 +57,14 @@ class ProcessIdentity:
         except ProcessLookupError:
             return False
         return True
+
+
+def _threads(pid: int) -> int:
+    """Return how many threads are left: the first one ends before those that still hold sockets and files."""
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
+    except OSError:
+        return 0
 
 
 def _stat(pid: int) -> tuple[str, int]:

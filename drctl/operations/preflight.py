@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 COMMAND: Final = "start-training"
 LEAST_FREE_BYTES: Final = 1_000_000_000
 PROBE: Final = "write-test"
+PORT_PATIENCE_S: Final = 1.0
+"""How long a run that has just ended may hold its port: the system closes a killed process's sockets last."""
 
 # Module -> the extra that installs it (DESIGN 3).
 _NEEDED: Final = {"torch": "train", "tensorboard": "train", "numba": "sim", "zmq": "sim", "msgpack": "sim"}
@@ -225,17 +228,27 @@ def _check_packages(_found: _Draft) -> None:
 def _check_port(found: _Draft) -> None:
     settings = found.project.settings
     host, port = settings.link_listen or LOOPBACK, LINK_PORT_BASE + settings.run_id
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except socket.gaierror as error:
-        raise _address_error(found.project, host, str(error)) from error
-    except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:
-            raise _address_error(found.project, host, "this machine does not have that address") from error
-        raise bind_error(tcp_endpoint(host, port), os.strerror(error.errno or 0).lower()) from error
+    deadline = time.monotonic() + PORT_PATIENCE_S
+    while True:
+        try:
+            _bind(host, port)
+        except socket.gaierror as error:
+            raise _address_error(found.project, host, str(error)) from error
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise _address_error(found.project, host, "this machine does not have that address") from error
+            if time.monotonic() > deadline:
+                raise bind_error(tcp_endpoint(host, port), os.strerror(error.errno or 0).lower()) from error
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _bind(host: str, port: int) -> None:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
 
 
 def _address_error(project: Project, host: str, reason: str) -> ConfigError:

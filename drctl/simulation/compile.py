@@ -1,13 +1,17 @@
 """Compile every kernel into numba's cache: ``python -m drctl.simulation.compile``.
 
-The setup script and the images run it once, so that the first training need not wait half a minute.
+The setup script and the images run it once, so that the first training need not wait half a minute. numba notices a
+changed kernel but not a changed function that the kernel calls in another file, so what was compiled from other sources
+than these is thrown away first.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -18,8 +22,28 @@ from drctl.simulation.random import STREAM_ACTION, keyed_uniforms
 _REWARD = "def reward_function(params):\n    return 1.0\n"
 
 
+SOURCES = Path(__file__).resolve().parent
+STAMP = SOURCES / "__pycache__" / "kernels.sha256"
+
+
+def discard_stale_kernels() -> int:
+    """Delete the cached kernels beside the sources if they were compiled from other sources; return how many went."""
+    digest = hashlib.sha256()
+    for source in sorted(SOURCES.rglob("*.py")):
+        digest.update(source.read_bytes())
+    current = digest.hexdigest()
+    if STAMP.exists() and STAMP.read_text() == current:
+        return 0
+    stale = [*SOURCES.rglob("__pycache__/*.nbi"), *SOURCES.rglob("__pycache__/*.nbc")]
+    for file in stale:
+        file.unlink(missing_ok=True)
+    STAMP.parent.mkdir(exist_ok=True)
+    STAMP.write_text(current)
+    return len(stale)
+
+
 def compile_kernels() -> float:
-    """Drive one car a few steps and return the seconds that took; later calls in any process find the kernels cached."""
+    """Drive two cars a step and return the seconds that took; from then on every process finds the kernels cached."""
     started = time.monotonic()
     metadata = json.dumps(
         {
@@ -47,4 +71,5 @@ def compile_kernels() -> float:
 
 
 if __name__ == "__main__":
+    discard_stale_kernels()
     sys.stdout.write(f"Kernels are ready ({compile_kernels():.1f} s)\n")

@@ -36,7 +36,8 @@ def _mix(state: int) -> int:
     z = uint64(state)
     z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
-    return z ^ (z >> uint64(31))
+    mixed: int = z ^ (z >> uint64(31))
+    return mixed
 
 
 @njit(cache=True)
@@ -57,7 +58,8 @@ def keyed_uniform(seed: int, stream: int, iteration: int, episode: int, step: in
     state = _mix((state ^ uint64(episode)) + uint64(_GOLDEN))
     state = _mix((state ^ uint64(step)) + uint64(_GOLDEN))
     state = _mix((state ^ uint64(draw)) + uint64(_GOLDEN))
-    return (state >> uint64(11)) * _TO_UNIT
+    uniform: float = (state >> uint64(11)) * _TO_UNIT
+    return uniform
 
 
 @njit(cache=True)

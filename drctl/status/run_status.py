@@ -36,7 +36,7 @@ class PartStatus:
             ``restarting``; ``ended``; ``gone`` (died and nobody restarts it); ``elsewhere`` (on another machine).
         doing: What it says it does, or why it is not there.
         pid: Its process, None when it was never started.
-        since: Start of that process, epoch seconds.
+        since: Start of that process, or its end while it is to be started again; epoch seconds.
         restarts: How often it was started again.
         last_heard_s: Seconds since it last said something, or None.
     """
@@ -181,6 +181,7 @@ def combine(
     is_here = state.host == socket.gethostname()
     is_alive = state.phase != "ended" and (state.supervisor.is_alive or not is_here)
     is_orphaned = state.phase != "ended" and not is_alive
+    is_ending = "ended" in (state.phase, trainer.get("phase")) or state.phase == "stopping"
     phase, since = _phase(state, trainer, is_orphaned=is_orphaned)
     parts = _parts(state, trainer, now, is_orphaned=is_orphaned)
     heartbeat = trainer.get("heartbeat")
@@ -194,7 +195,10 @@ def combine(
         phase_since=since,
         heartbeat_s=None if heartbeat is None else max(0.0, now - heartbeat),
         parts=parts,
-        waits=describe_waits(phase, since, parts, trainer, seconds_per_phase, now) if is_alive else (),
+        # A run that is ending loses its parts one by one, as it should.
+        waits=describe_waits(phase, since, parts, trainer, seconds_per_phase, now)
+        if is_alive and not is_ending
+        else (),
         trainer=trainer,
         seconds_per_phase=seconds_per_phase,
         reason=state.reason,
@@ -248,7 +252,7 @@ def _part(
         condition=condition,
         doing=doing,
         pid=part.process.pid if part.process else None,
-        since=part.since or None,
+        since=(part.last_exit_time if condition == "restarting" else part.since) or None,
         restarts=part.restarts,
         last_heard_s=max(0.0, now - heard) if heard else None,
     )

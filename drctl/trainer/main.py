@@ -32,6 +32,7 @@ STOP_FILE = "stop"
 """In the run folder: its presence says that the user asked for the end of the run."""
 
 OUTCOME_FILE = "outcome.json"
+ENDPOINTS_FILE = "endpoints.json"
 EXIT_TERMINATED = 143
 STORE_PATIENCE_S = 1800.0
 LOCAL_STATUS_INTERVAL_S = 1.0
@@ -88,9 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_status
     if outcome is None:
         return EXIT_TERMINATED
-    temporary = run_folder / f".{OUTCOME_FILE}"
-    temporary.write_text(json.dumps(asdict(outcome), indent=1))
-    temporary.replace(run_folder / OUTCOME_FILE)
+    _write_whole(run_folder / OUTCOME_FILE, asdict(outcome))
     _say(f"The run has ended: {outcome.message}")
     return 0
 
@@ -116,6 +115,7 @@ def _train_with_lease(spec: TrainerSpec, run_folder: Path, lease: Lease, should_
     store = open_store(spec.store)
     keys = ModelKeys(spec.prefix, spec.metrics_prefix)
     link = TrainerLink.open(spec.link, spec.run_id)
+    _write_whole(run_folder / ENDPOINTS_FILE, {"link": list(link.endpoints)})
     collector = Collector(link, say=_say)
     interval = LOCAL_STATUS_INTERVAL_S if spec.store.kind == "directory" else 5.0
     facts = {"run": _run_facts(spec, lease), "episodes_done": 0, "episodes_wanted": 0, "iteration": 0}
@@ -148,6 +148,7 @@ def _run(
     from drctl.formats.hyperparameters import render_effective
     from drctl.trainer.collection import CollectionStopped
     from drctl.trainer.events import EventWriter
+    from drctl.trainer.precision import PrecisionRequest
     from drctl.trainer.publish import Publisher, load_manifests, load_newest_complete
     from drctl.trainer.snapshot import load_snapshot
 
@@ -165,7 +166,7 @@ def _run(
             physics=conditions["physics"],
             network_heads=conditions["network_heads"],
         )
-    precision = found[0].conditions["precision"] if found else "auto"
+    precision: PrecisionRequest = found[0].conditions["precision"] if found else "auto"
     physics = snapshot.conditions(spec, "", 1)["physics"]
     cars = spec.cars_per_worker or -(-snapshot.hyperparameters.episodes_per_iteration // spec.workers)
     collector.set_up(snapshot.environment(spec.seed, physics), cars, prints_steps=spec.sim_trace_log)
@@ -278,6 +279,12 @@ class _StoreTrouble:
         self._status.update(store_trouble=str(error))
         if self._should_stop() or time.monotonic() - self._since > STORE_PATIENCE_S:
             raise error
+
+
+def _write_whole(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(json.dumps(content, indent=1))
+    temporary.replace(path)
 
 
 def _leave(who: str) -> None:

@@ -100,8 +100,12 @@ def start(make_plan):
         folder = Path(plan.run_folder)
         with contextlib.closing(RunLock.acquire(folder, "test")) as lock:
             ProcessEngine().up(plan, lock)
-        for part in plan.parts:  # their signal handlers are set from here on
-            _wait_for(lambda part=part: "hello from" in log_path(folder, part.name).read_text())
+        logs = [log_path(folder, part.name) for part in plan.parts]
+
+        def is_up():  # their signal handlers are set from here on, unless the run was over sooner
+            return read_state(folder).phase == "ended" or all("hello from" in log.read_text() for log in logs)
+
+        _wait_for(is_up)
         return folder
 
     return run

@@ -146,11 +146,15 @@ def test_workers_of_other_machines_are_listed():
 
 def test_a_restarting_part_is_waited_for():
     parts = engine().parts
-    down = replace(parts[1], process=GONE, is_running=False, restarts=2, next_start=NOW + 1, last_exit=-9)
+    down = replace(
+        parts[1], process=GONE, is_running=False, restarts=2, next_start=NOW + 1, last_exit=-9, last_exit_time=NOW - 2
+    )
     status = status_of(engine(parts=(parts[0], down)))
     assert status.parts[1].condition == "restarting"
     assert "SIGKILL" in status.parts[1].doing
     assert troubles(status) == [("trainer", "worker-0")]
+    assert status.waits[0].since_s == 2.0
+    assert status_of(engine(parts=(parts[0], down)), trainer("ended")).waits == ()  # it was told to leave
 
 
 def test_a_silent_trainer_is_trouble():

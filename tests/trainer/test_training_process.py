@@ -96,8 +96,8 @@ def test_a_reward_function_that_fails_ends_the_run_with_its_line_and_params(run)
     assert (outcome["reason"], outcome["exit_status"]) == ("failed", 3)
     problem = outcome["problems"][0]
     assert "KeyError: 'nonsense'" in problem["what"]
-    assert problem["where"].startswith("reward_function.py:3 (training episode ")
-    assert "step " in problem["where"]
+    assert problem["where"].startswith("reward_function.py:3: return params['nonsense'] (training episode ")
+    assert problem["where"].endswith("of iteration 0, step 6)")
     kept = json.loads(processes.store.get(KEYS.reward_failure))
     assert kept["params"]["steps"] == 6.0
     assert processes.manifest(0) is not None
@@ -144,7 +144,7 @@ def test_traces_and_metrics_load_in_deepracer_utils(runs_by_workers, workers, mo
         episodes = frame.groupby("iteration")["unique_episode"].nunique()
         assert episodes.tolist() == [20, 20]
         assert frame["worker"].nunique() == workers
-        summary = AnalysisUtils.simulation_agg(frame)
+        summary = AnalysisUtils.simulation_agg(frame, secondgroup="unique_episode")
         assert len(summary) == 40
         for slot in range(workers):
             metrics = TrainingMetrics(None, fname=str(model.parent / KEYS.metrics(slot)))

@@ -12,7 +12,6 @@ from drctl.simulation.sensors.camera_geometry import (
     HORIZON_ROW,
     IMAGE_HEIGHT,
     IMAGE_WIDTH,
-    LENS_FORWARD_M,
     LENS_HEIGHT_M,
     WALL_BRIGHTNESS,
     grey_of,
@@ -188,13 +187,3 @@ def _cut_strips() -> NDArray[Any]:
             strip[f"{name}_ahead_m"] = ahead_m
             strip[f"{name}_pixel_m"] = left_m / (IMAGE_WIDTH / 2)
     return strips
-
-
-def lens_position_m(pose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return where the lenses of some cars are, shape (N, 2).
-
-    Args:
-        pose: base_link's x and y in metres and yaw in radians, shape (N, 3).
-    """
-    ahead = np.stack([np.cos(pose[:, 2]), np.sin(pose[:, 2])], axis=1)
-    return np.asarray(pose[:, :2] + LENS_FORWARD_M * ahead)

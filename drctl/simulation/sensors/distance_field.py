@@ -60,7 +60,19 @@ def measure_distances(
     columns = int(np.ceil((bounds_m[2] - bounds_m[0]) / spacing_m)) + 1
     rows = int(np.ceil((bounds_m[3] - bounds_m[1]) / spacing_m)) + 1
     values = np.empty((rows, columns, 2), np.float32)
-    _measure(curve, along, left, right, bounds_m[0], bounds_m[1], spacing_m, reach_m, scene.line_from_m, values)
+    _measure(
+        curve,
+        along,
+        left,
+        right,
+        bounds_m[0],
+        bounds_m[1],
+        spacing_m,
+        reach_m,
+        scene.line_from_m,
+        scene.is_closed,
+        values,
+    )
     return DistanceField(values, (bounds_m[0], bounds_m[1]), spacing_m, reach_m)
 
 
@@ -98,6 +110,7 @@ def _measure(
     spacing: float,
     reach: float,
     line_from: float,
+    is_closed: bool,
     values: NDArray[np.float32],
 ) -> None:
     rows, columns = values.shape[0], values.shape[1]
@@ -129,35 +142,48 @@ def _measure(
                     offset = max(0.0, offset - wider * min(1.0, offset / line_from))
                     values[row, column, 0] = min(offset, reach) * (1.0 if is_left else -1.0)
                     values[row, column, 1] = along[k] + t * (along[k + 1] - along[k])
-    _fill_far_nodes(curve, origin_x, origin_y, spacing, reach, values)
+    _fill_far_nodes(curve, along, origin_x, origin_y, spacing, reach, is_closed, values)
 
 
 @njit(cache=True)
 def _fill_far_nodes(
     curve: NDArray[np.float64],
+    along: NDArray[np.float64],
     origin_x: float,
     origin_y: float,
     spacing: float,
     reach: float,
+    is_closed: bool,
     values: NDArray[np.float32],
 ) -> None:
     """Give the nodes out of reach the reach itself, on the side of the curve on which they lie.
 
-    Between two of them in a row the side changes only across nodes within reach, so each takes its neighbour's.
+    Around a loop the side changes in a row only across nodes within reach, so a node takes its neighbour's side. Its
+    distance along the curve is of no use there, while on an open curve it says whether the road has ended.
     """
     for row in range(values.shape[0]):
-        x, y = origin_x, origin_y + row * spacing
-        best, side = np.inf, 1.0
-        for k in range(len(curve) - 1):
-            ax, ay = curve[k, 0], curve[k, 1]
-            bx, by = curve[k + 1, 0] - ax, curve[k + 1, 1] - ay
-            t = min(1.0, max(0.0, ((x - ax) * bx + (y - ay) * by) / (bx * bx + by * by)))
-            distance = (x - ax - t * bx) ** 2 + (y - ay - t * by) ** 2
-            if distance < best:
-                best = distance
-                side = 1.0 if bx * (y - ay) - by * (x - ax) >= 0.0 else -1.0
+        side, at = 1.0, 0.0
         for column in range(values.shape[1]):
-            if np.isnan(values[row, column, 0]):
-                values[row, column, 0] = side * reach
-            else:
+            if not np.isnan(values[row, column, 0]):
                 side = 1.0 if values[row, column, 0] >= 0.0 else -1.0
+                continue
+            if column == 0 or not is_closed:
+                side, at = _search_nearest(curve, along, origin_x + column * spacing, origin_y + row * spacing)
+            values[row, column, 0] = side * reach
+            values[row, column, 1] = at
+
+
+@njit(cache=True)
+def _search_nearest(curve: NDArray[np.float64], along: NDArray[np.float64], x: float, y: float) -> tuple[float, float]:
+    """Return the side of the curve on which a point lies, 1 for left or -1, and its distance along the curve."""
+    best, side, at = np.inf, 1.0, 0.0
+    for k in range(len(curve) - 1):
+        bx, by = curve[k + 1, 0] - curve[k, 0], curve[k + 1, 1] - curve[k, 1]
+        px, py = x - curve[k, 0], y - curve[k, 1]
+        t = min(1.0, max(0.0, (px * bx + py * by) / (bx * bx + by * by)))
+        distance = (px - t * bx) ** 2 + (py - t * by) ** 2
+        if distance < best:
+            best = distance
+            side = 1.0 if bx * py - by * px >= 0.0 else -1.0
+            at = along[k] + t * (along[k + 1] - along[k])
+    return side, at
