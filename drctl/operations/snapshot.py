@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from drctl.errors import FormatError, ObjectNotFoundError, Problem
 from drctl.formats.training_params import render_training_params, training_params_for
+from drctl.operations.custom_files import chosen_files
 
 if TYPE_CHECKING:
     from drctl.config.project import Project
-    from drctl.config.settings import Settings
     from drctl.formats.object_keys import ModelKeys
     from drctl.storage.location import StoreLocation
     from drctl.storage.objects import ObjectStore
@@ -61,11 +61,11 @@ def gather_files(project: Project, store: ObjectStore, location: StoreLocation) 
     Raises:
         FormatError: Files are missing; names all of them.
     """
-    local = project.custom_files
-    if any((local / name).is_file() for name in CUSTOM_FILES):
-        contents, places, problems = _read_local(local)
+    chosen = chosen_files(project)
+    if any(path.is_file() for path, _ in chosen.values()):
+        contents, places, problems = _read_local(project.root, {name: path for name, (path, _) in chosen.items()})
     else:
-        contents, places, problems = _read_bucket(project.settings, store, local)
+        contents, places, problems = _read_bucket(store, project.custom_files, {n: key for n, (_, key) in chosen.items()})
     if problems:
         raise FormatError.from_problems(problems)
     track = project.root / "tracks" / f"{project.settings.world_name}.npy"
@@ -75,27 +75,23 @@ def gather_files(project: Project, store: ObjectStore, location: StoreLocation) 
     return UserFiles(contents, places, params)
 
 
-def _read_local(folder: Path) -> tuple[dict[str, bytes], dict[str, str], list[Problem]]:
+def _read_local(root: Path, files: Mapping[str, Path]) -> tuple[dict[str, bytes], dict[str, str], list[Problem]]:
     contents, places, problems = {}, {}, []
-    for name in CUSTOM_FILES:
-        place = f"{folder.name}/{name}"
+    for name, path in files.items():
+        place = str(path.relative_to(root))
         try:
-            contents[name], places[name] = (folder / name).read_bytes(), place
+            contents[name], places[name] = path.read_bytes(), place
         except OSError as error:
             reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
             fix = "drctl init brings the sample, drctl download-custom-files the bucket's"
-            problems.append(Problem(f"{place} {reason}", where=str(folder), expected=", ".join(CUSTOM_FILES), fix=fix))
+            expected = ", ".join(CUSTOM_FILES)
+            problems.append(Problem(f"{place} {reason}", where=str(path.parent), expected=expected, fix=fix))
     return contents, places, problems
 
 
 def _read_bucket(
-    settings: Settings, store: ObjectStore, local: Path
+    store: ObjectStore, local: Path, keys: Mapping[str, str]
 ) -> tuple[dict[str, bytes], dict[str, str], list[Problem]]:
-    keys = {
-        REWARD_FUNCTION: settings.local_s3_reward_key,
-        HYPERPARAMETERS: settings.local_s3_hyperparameters_key,
-        MODEL_METADATA: settings.local_s3_model_metadata_key,
-    }
     contents, places, missing = {}, {}, []
     for name, key in keys.items():
         try:

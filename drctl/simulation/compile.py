@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -27,7 +28,12 @@ STAMP = SOURCES / "__pycache__" / "kernels.sha256"
 
 
 def discard_stale_kernels() -> int:
-    """Delete the cached kernels beside the sources if they were compiled from other sources; return how many went."""
+    """Delete the cached kernels beside the sources if they were compiled from other sources; return how many went.
+
+    A cache elsewhere (``NUMBA_CACHE_DIR``, as in the images) belongs to an installation whose files are never edited.
+    """
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return 0
     digest = hashlib.sha256()
     for source in sorted(SOURCES.rglob("*.py")):
         digest.update(source.read_bytes())

@@ -15,9 +15,9 @@ OPTIMIZERS = 2
 def checkpoints_to_drop(sizes: Mapping[int, int], best: int, budget_bytes: float) -> list[int]:
     """Choose the checkpoints to delete so that the rest fits a budget.
 
-    The best, the first and the last ten always stay, also beyond the budget. Of the others the most redundant goes first:
-    the one whose two neighbours are closest in age on a logarithmic scale, so what remains is dense near the end and
-    sparse before.
+    The best, the first and the last ten always stay, also beyond the budget. Of the others the most redundant goes
+    first: the one whose two neighbours are closest in age on a logarithmic scale, so what remains is dense near the
+    end and sparse before.
 
     Args:
         sizes: Bytes of each stored checkpoint by number.

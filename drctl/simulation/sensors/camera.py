@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from drctl.simulation.track.track import Scene, Track
 
 NODE_SPACING_M: Final = 0.04
-"""Of the distance grid. Curves bend with a radius above 0.1 m, so between nodes a line is off by 2 mm at most."""
+"""Of the distance grid. An edge that bends with a radius of 0.2 m is off by 2 mm at most between nodes."""
 
 REACH_BESIDE_ROAD_M: Final = 0.35
 """How far beside the road distances are measured; more than the widest footprint that still shows a line's edge."""

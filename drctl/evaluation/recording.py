@@ -1,0 +1,63 @@
+"""What is kept of a raced lap, so that it can be drawn later: the poses of the car and what the overlay says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from drctl.simulation.environment_spec import WorldSpec
+
+
+@dataclass(frozen=True)
+class LapRecording:
+    """One lap, or the part of it that was driven before the resets ran out.
+
+    The rows are the steps of the simulation, about 15 per second and not evenly spaced; a car that waits for a penalty
+    has rows too. Row i shows the world at the end of step i. The laps of a continuous race follow on from each other:
+    the last row of one and the first row of the next are neighbouring steps.
+
+    Attributes:
+        world: The track.
+        is_reversed: The track was driven against its own direction.
+        poses: base_link's x, y in metres and yaw in radians, shape (T, 3), float64, T >= 1.
+        times_s: Simulated seconds since the beginning of the race, rising, shape (T,), float64.
+        lap_clock_s: Seconds on this lap's clock, penalties included, shape (T,), float64.
+        speed_m_s: Commanded speed, 0 while the car waits, shape (T,), float64.
+        steering_deg: Commanded steering angle, left positive, shape (T,), float64.
+        progress_percent: Progress of the lap, shape (T,), float64.
+        statuses: Index of each row's `EpisodeStatus`, shape (T,), uint8; ``PAUSE`` while the car waits.
+        resets: Times the car was put back so far in the race, shape (T,), int64.
+        lap: Number of the lap, from 1.
+        laps_total: Laps of the race.
+        best_lap_s: Best of the complete laps before this one, or None.
+        last_lap_s: The complete lap before this one, or None.
+        display_name: What the overlay calls the car.
+        racer_name: Whom it belongs to.
+        car_color: ``Black``, ``Grey``, ``Blue``, ``Red``, ``Orange``, ``White`` or ``Purple``.
+        body_shell: Shape of the car's body, such as ``deepracer``.
+        race_type: ``TIME_TRIAL`` and so on.
+    """
+
+    world: WorldSpec
+    is_reversed: bool
+    poses: NDArray[np.float64]
+    times_s: NDArray[np.float64]
+    lap_clock_s: NDArray[np.float64]
+    speed_m_s: NDArray[np.float64]
+    steering_deg: NDArray[np.float64]
+    progress_percent: NDArray[np.float64]
+    statuses: NDArray[np.uint8]
+    resets: NDArray[np.int64]
+    lap: int
+    laps_total: int
+    best_lap_s: float | None = None
+    last_lap_s: float | None = None
+    display_name: str = ""
+    racer_name: str = ""
+    car_color: str = "Black"
+    body_shell: str = "deepracer"
+    race_type: str = "TIME_TRIAL"
