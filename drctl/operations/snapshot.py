@@ -61,11 +61,13 @@ def gather_files(project: Project, store: ObjectStore, location: StoreLocation) 
     Raises:
         FormatError: Files are missing; names all of them.
     """
-    chosen = chosen_files(project)
+    by_name = chosen_files(project)
+    chosen = {name: by_name[name] for name in CUSTOM_FILES}
     if any(path.is_file() for path, _ in chosen.values()):
         contents, places, problems = _read_local(project.root, {name: path for name, (path, _) in chosen.items()})
     else:
-        contents, places, problems = _read_bucket(store, project.custom_files, {n: key for n, (_, key) in chosen.items()})
+        keys = {name: key for name, (_, key) in chosen.items()}
+        contents, places, problems = _read_bucket(store, project.custom_files, keys)
     if problems:
         raise FormatError.from_problems(problems)
     track = project.root / "tracks" / f"{project.settings.world_name}.npy"

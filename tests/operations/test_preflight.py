@@ -75,6 +75,15 @@ def test_missing_custom_files_are_named_each(project):
     ]
 
 
+def test_the_key_settings_choose_among_local_files(make_project):
+    project = make_project(local_s3_reward_key="custom_files/reward_b.py")
+    chosen = "def reward_function(params):\n    return float(params['all_wheels_on_track'])\n"
+    (project.custom_files / "reward_b.py").write_text(chosen)
+    files = check(project).files
+    assert files.contents["reward_function.py"] == chosen.encode()
+    assert files.places["reward_function.py"] == "custom_files/reward_b.py"
+
+
 def test_without_local_files_the_buckets_are_taken(project):
     bucket = project.data_folder / "bucket" / "custom_files"
     bucket.parent.mkdir(parents=True)
