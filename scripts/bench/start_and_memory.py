@@ -30,7 +30,7 @@ def measure_memory(seconds: float) -> dict[str, float]:
         run.start()
         while time.time() - run.entered < seconds and not run.status().get("outcome"):
             state = json.loads(next((run.folder / "tmp").glob("run-*/state.json")).read_text())
-            pids = [state["supervisor"]["pid"], *(part["pid"] for part in state["parts"].values() if part["pid"])]
+            pids = [state["supervisor"]["pid"], *(part["process"]["pid"] for part in state["parts"] if part["process"])]
             sums = [_memory_mb(pid) for pid in pids]
             peak["resident_mb"] = max(peak["resident_mb"], sum(resident for resident, _ in sums))
             peak["proportional_mb"] = max(peak["proportional_mb"], sum(proportional for _, proportional in sums))
