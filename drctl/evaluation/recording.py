@@ -1,14 +1,16 @@
-"""What is kept of a raced lap, so that it can be drawn later: the poses of the car and what the overlay says of them."""
+"""What is kept of a raced lap, so that it can be drawn later: poses of the car and what the overlay says of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from drctl.evaluation.race import RaceOutcome
+    from drctl.evaluation.rules import RaceRules
     from drctl.simulation.environment_spec import WorldSpec
 
 
@@ -61,3 +63,54 @@ class LapRecording:
     car_color: str = "Black"
     body_shell: str = "deepracer"
     race_type: str = "TIME_TRIAL"
+
+
+@dataclass(frozen=True)
+class CarLook:
+    """How a car is drawn and named; see `LapRecording`."""
+
+    display_name: str = ""
+    racer_name: str = ""
+    car_color: str = "Black"
+    body_shell: str = "deepracer"
+    race_type: str = "TIME_TRIAL"
+
+
+def cut_into_laps(outcome: RaceOutcome, world: WorldSpec, rules: RaceRules, look: CarLook) -> list[LapRecording]:
+    """Return one recording per lap of a race.
+
+    Args:
+        outcome: Of the race.
+        world: The track it was driven on.
+        rules: Those of the race.
+        look: Of the car.
+    """
+    recordings: list[LapRecording] = []
+    best_s: float | None = None
+    last_s: float | None = None
+    for lap in outcome.laps:
+        of_lap = outcome.rows["episode"] == lap.number - 1
+        rows = outcome.rows[of_lap]
+        recordings.append(
+            LapRecording(
+                world=world,
+                is_reversed=rules.is_reversed,
+                poses=outcome.poses[of_lap],
+                times_s=rows["tstamp"].copy(),
+                lap_clock_s=rows["tstamp"] - lap.start_s,
+                speed_m_s=rows["throttle"].copy(),
+                steering_deg=rows["steer"].copy(),
+                progress_percent=rows["progress"].copy(),
+                statuses=rows["status"].copy(),
+                resets=outcome.resets[of_lap],
+                lap=lap.number,
+                laps_total=rules.laps,
+                best_lap_s=best_s,
+                last_lap_s=last_s,
+                **asdict(look),
+            )
+        )
+        if lap.is_complete:
+            last_s = lap.total_s
+            best_s = lap.total_s if best_s is None else min(best_s, lap.total_s)
+    return recordings

@@ -82,6 +82,28 @@ class ModelKeys:
         folder = self.prefix if slots == 1 else f"{self.prefix}/{slot}"
         return f"{folder}/training-simtrace/{iteration}-iteration.csv"
 
+    # What an evaluation adds (contract 1.3)
+
+    def evaluation_folder(self, stamp: str) -> str:
+        """Return the folder of one evaluation; its stamp has 14 digits, ``YYYYmmddHHMMSS``."""
+        return f"{self.prefix}/evaluation-{stamp}"
+
+    def evaluation_trace(self, stamp: str) -> str:
+        """Return the key of an evaluation's trace."""
+        return f"{self.evaluation_folder(stamp)}/evaluation-simtrace/0-iteration.csv"
+
+    def evaluation_metrics(self, stamp: str) -> str:
+        """Return the key of an evaluation's metrics."""
+        return f"{self.metrics_prefix}/evaluation/evaluation-{stamp}.json"
+
+    def evaluation_video(self, stamp: str, camera: str) -> str:
+        """Return the key of one of an evaluation's videos; `camera` is ``camera-pip`` or the like."""
+        return f"{self.evaluation_folder(stamp)}/mp4/{camera}/0-video.mp4"
+
+    def newest_video(self, camera: str) -> str:
+        """Return the key of the copy of the newest evaluation's video, where DRfC has it."""
+        return f"{self.prefix}/mp4/{camera}/0-video.mp4"
+
     # Ours
 
     @property

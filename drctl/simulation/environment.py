@@ -16,6 +16,7 @@ from drctl.simulation.environment_spec import EnvironmentSpec, WorldSpec
 from drctl.simulation.episode_log import EpisodeLog
 from drctl.simulation.race.measuring import MEASURE_SIZE, measure_car
 from drctl.simulation.race.packed_tracks import pack_tracks
+from drctl.simulation.race.resets import resume_race
 from drctl.simulation.race.rules import MAX_STEPS, PROGRESS, RACE_SIZE, begin_race
 from drctl.simulation.race.start_pose import start_pose
 from drctl.simulation.race.step_time import draw_step_time
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drctl.simulation.episode import EpisodeRecord, EpisodeStart
+    from drctl.simulation.track.track import Track
 
 __all__ = ["BatchEnvironment", "EnvironmentSpec", "StepResult", "WorldSpec"]
 
@@ -44,6 +46,7 @@ to randomise it a little.
 
 _IN_PROGRESS: Final = EpisodeStatus.IN_PROGRESS.index
 _PREPARE: Final = EpisodeStatus.PREPARE.index
+_PAUSE: Final = EpisodeStatus.PAUSE.index
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,51 @@ class BatchEnvironment:
         self._render(cars)
         return self._end_episodes(cars, statuses, rewards)
 
+    def begin_lap(self, car: int) -> None:
+        """Let a car that has just completed its lap drive on: progress counts from 0 again, clock and log go on.
+
+        Raises:
+            ValueError: The car's last step completed no lap.
+        """
+        own = self._cars[car]
+        if own.status is not EpisodeStatus.LAP_COMPLETE:
+            raise ValueError(f"car {car} has completed no lap, it is {own.status.value}")
+        self._races[car, PROGRESS] = 0.0
+        own.max_steps, own.is_running = int(self._steps[car]) + MAX_STEPS - 1, True
+
+    def put_back(self, car: int, pose: tuple[float, float, float], progress_percent: float) -> None:
+        """Let a car whose episode a mishap ended go on elsewhere, at rest; `frames` shows what it sees there.
+
+        Args:
+            car: Row of the batch.
+            pose: base_link's x, y in metres and yaw in radians.
+            progress_percent: Progress that the place stands for.
+
+        Raises:
+            ValueError: The car's episode is under way.
+        """
+        own = self._cars[car]
+        if own.is_running:
+            raise ValueError(f"car {car} is still driving")
+        track = int(self._track_of[car])
+        self._states[car] = 0.0
+        self._states[car, [STATE_X, STATE_Y, STATE_YAW]] = pose
+        self._races[car, PROGRESS] = progress_percent
+        measure = np.empty(MEASURE_SIZE)
+        measure_car(self._packed, track, self._states[car], measure)
+        resume_race(self._tracks[track].length_m, measure, self._races[car])
+        own.is_running = True
+        self._render(np.array([car]))
+
+    def wait(self, car: int, time_s: float) -> None:
+        """Let time pass for a car that stands at rest; the log gets a row with the status ``PAUSE``."""
+        cars, measures = np.array([car]), np.empty((1, MEASURE_SIZE))
+        measure_car(self._packed, int(self._track_of[car]), self._states[car], measures[0])
+        self._steps[car] += 1
+        self._times_s[car] += time_s
+        progress, nothing = self._races[cars, PROGRESS], np.zeros(1)
+        self._write_log(cars, measures, progress, np.array([_PAUSE]), np.zeros((1, 2)), None, nothing)
+
     def _judge_by_reward(
         self,
         cars: NDArray[np.int64],
@@ -288,6 +336,14 @@ class BatchEnvironment:
     def progress_percent(self, cars: NDArray[Any]) -> NDArray[np.float64]:
         """Return the progress of some cars at their last judged pose, shape (k,)."""
         return np.asarray(self._races[np.asarray(cars), PROGRESS], np.float64)
+
+    def time_s(self, car: int) -> float:
+        """Return the simulated seconds since a car's reset."""
+        return float(self._times_s[car])
+
+    def track(self, car: int) -> Track:
+        """Return the track that a car is on, in its driving direction."""
+        return self._tracks[int(self._track_of[car])]
 
     def status(self, car: int) -> EpisodeStatus:
         """Return how a car's last step stood; ``PREPARE`` right after `begin`, ``PARK`` before the first one."""

@@ -18,22 +18,13 @@ from drctl.errors import FormatError, Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from drctl.trainer.networks import ActorCritic
+    from drctl.trainer.networks import ActorCritic, Weights
+    from drctl.trainer.optimizer import Adam
 
 _WEIGHTS: Final = "the weights file"
 _OPTIMIZER: Final = "the optimiser file"
 _STEPS: Final = "steps"  # gradient steps so far, the same for every parameter
-_MOMENTS: Final = ("exp_avg", "exp_avg_sq")  # torch.optim.Adam's names
 _FIX: Final = "resume with the model_metadata.json and heads that the checkpoint was trained with, or start with -w"
-
-
-def start_optimizer(optimizer: torch.optim.Adam) -> None:
-    """Give an optimiser that has made no step the state that its first step would create."""
-    for parameter in _parameters(optimizer):
-        optimizer.state[parameter] = {
-            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
-            **{moment: torch.zeros_like(parameter, requires_grad=False) for moment in _MOMENTS},
-        }
 
 
 def save_weights(network: ActorCritic) -> bytes:
@@ -55,60 +46,56 @@ def load_weights(network: ActorCritic, data: bytes) -> None:
         network.assign(name, parameter, tensors[name])
 
 
-def save_optimizer(network: ActorCritic, optimizer: torch.optim.Adam) -> bytes:
+def save_optimizer(network: ActorCritic, optimizer: Adam) -> bytes:
     """Return an optimiser's state."""
     state = _canonical_optimizer(network, optimizer)
     return _write({name: tensor.cpu() for name, tensor in state.items()})
 
 
-def load_optimizer(network: ActorCritic, optimizer: torch.optim.Adam, data: bytes) -> None:
+def load_optimizer(network: ActorCritic, optimizer: Adam, data: bytes) -> None:
     """Overwrite an optimiser's state; nothing changes when it does not fit.
 
     Raises:
         FormatError: Every tensor that does not fit.
     """
     tensors = _read(data, _canonical_optimizer(network, optimizer), _OPTIMIZER)
-    for name, parameter in network.parameters.items():
-        state = optimizer.state[parameter]
-        state["step"].copy_(tensors[_STEPS])
-        for moment in _MOMENTS:
-            network.assign(name, state[moment], tensors[f"{moment}.{name}"])
+    optimizer.steps.copy_(tensors[_STEPS])
+    for moment, means in _moments(optimizer).items():
+        for name, mean in means.items():
+            network.assign(name, mean, tensors[f"{moment}.{name}"])
 
 
-def copy_state(network: ActorCritic, optimizer: torch.optim.Adam) -> list[Tensor]:
+def copy_state(network: ActorCritic, optimizer: Adam) -> list[Tensor]:
     """Return a copy of everything an update changes, for `restore_state`."""
     return [tensor.detach().clone() for tensor in _changing(network, optimizer)]
 
 
-def restore_state(network: ActorCritic, optimizer: torch.optim.Adam, before: list[Tensor]) -> None:
+def restore_state(network: ActorCritic, optimizer: Adam, before: list[Tensor]) -> None:
     """Undo all changes since `copy_state`."""
     with torch.no_grad():
         for tensor, old in zip(_changing(network, optimizer), before, strict=True):
             tensor.copy_(old)
 
 
-def _changing(network: ActorCritic, optimizer: torch.optim.Adam) -> Iterator[Tensor]:
-    for parameter in network.parameters.values():
-        state = optimizer.state[parameter]
-        yield from (parameter, state["step"], *(state[moment] for moment in _MOMENTS))
+def _changing(network: ActorCritic, optimizer: Adam) -> Iterator[Tensor]:
+    yield optimizer.steps
+    for tensors in (network.parameters, *_moments(optimizer).values()):
+        yield from tensors.values()
 
 
-def _canonical_optimizer(network: ActorCritic, optimizer: torch.optim.Adam) -> dict[str, Tensor]:
-    parameters = network.parameters
-    first = next(iter(parameters.values()))
+def _canonical_optimizer(network: ActorCritic, optimizer: Adam) -> dict[str, Tensor]:
     return {
-        _STEPS: optimizer.state[first]["step"],
+        _STEPS: optimizer.steps,
         **{
-            f"{moment}.{name}": network.canonical(name, optimizer.state[parameter][moment])
-            for name, parameter in parameters.items()
-            for moment in _MOMENTS
+            f"{moment}.{name}": network.canonical(name, mean)
+            for moment, means in _moments(optimizer).items()
+            for name, mean in means.items()
         },
     }
 
 
-def _parameters(optimizer: torch.optim.Adam) -> Iterator[Tensor]:
-    for group in optimizer.param_groups:
-        yield from group["params"]
+def _moments(optimizer: Adam) -> dict[str, Weights]:
+    return {"exp_avg": optimizer.exp_avg, "exp_avg_sq": optimizer.exp_avg_sq}
 
 
 def _write(tensors: dict[str, Tensor]) -> bytes:

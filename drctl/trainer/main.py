@@ -146,6 +146,7 @@ def _run(
     status: StatusFile,
 ) -> Outcome | None:
     from drctl.formats.hyperparameters import render_effective
+    from drctl.simulation.vehicle.physics import resolve_physics
     from drctl.trainer.collection import CollectionStopped
     from drctl.trainer.events import EventWriter
     from drctl.trainer.precision import PrecisionRequest
@@ -167,7 +168,8 @@ def _run(
             network_heads=conditions["network_heads"],
         )
     precision: PrecisionRequest = found[0].conditions["precision"] if found else "auto"
-    physics = snapshot.conditions(spec, "", 1)["physics"]
+    shards: int | None = found[0].conditions["shards"] if found else None
+    physics = resolve_physics(spec.physics, snapshot.metadata.version)
     cars = spec.cars_per_worker or -(-snapshot.hyperparameters.episodes_per_iteration // spec.workers)
     collector.set_up(snapshot.environment(spec.seed, physics), cars, prints_steps=spec.sim_trace_log)
     collector.poll()
@@ -181,6 +183,7 @@ def _run(
         snapshot.hyperparameters,
         seed=spec.seed,
         precision=precision,
+        shards=shards,
         heads=spec.network_heads,
     )
     collector.poll()

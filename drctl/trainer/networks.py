@@ -51,6 +51,7 @@ class ActorCritic:
 
     Attributes:
         parameters: Trainable float32 tensors by canonical name, in their inner order; see `canonical`.
+        draws: Uniform numbers that one sample of the action needs.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ActorCritic:
     ) -> None:
         self._layout = layout
         self._is_continuous = num_actions is None
+        self.draws = Gaussian.draws if num_actions is None else Categorical.draws
         self._is_shared = heads == "shared"
         self._has_patches = _reads_patches(layout)
         self._first_dense = "embedder.dense.0.weight" if layout.embedder_dense else "middleware.0.weight"
@@ -83,13 +85,25 @@ class ActorCritic:
         with torch.no_grad():
             inner.copy_(self._to_inner(name, canonical))
 
-    def weights_for(self, dtype: torch.dtype) -> Weights:
+    def copies_in(self, dtype: torch.dtype) -> Weights:
+        """Return copies of the parameters that it would take long to convert for every use: the trunks' dense layers.
+
+        There are none in float32.
+        """
+        large = [name for name, tensor in self.parameters.items() if tensor.dim() == 2 and not name.startswith(_HEADS)]
+        return {} if dtype == torch.float32 else {name: self.parameters[name].detach().to(dtype) for name in large}
+
+    def weights_for(self, dtype: torch.dtype, parameters: Mapping[str, Tensor] | None = None) -> Weights:
         """Return the weights ready to compute in a type: trunks converted and scaled to pixels, heads float32.
 
-        Gradients flow through to `parameters`.
+        Gradients flow through to the parameters.
+
+        Args:
+            dtype: Type the trunks compute in.
+            parameters: Stand-ins for `parameters`, float32 or already of the type.
         """
         weights = {}
-        for name, parameter in self.parameters.items():
+        for name, parameter in (parameters or self.parameters).items():
             tensor: Tensor = parameter
             if name.endswith("embedder.conv.0.weight"):
                 # Dividing the kernel instead of the frame: bytes are exact in bfloat16, 255ths are not.

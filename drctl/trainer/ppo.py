@@ -23,9 +23,11 @@ from drctl.simulation.random import STREAM_SHUFFLE, keyed_permutation
 from drctl.trainer import learner_state
 from drctl.trainer.gae import Estimate, estimate_advantages, standardise
 from drctl.trainer.memory import release_free_memory
-from drctl.trainer.networks import ActorCritic, Heads
+from drctl.trainer.networks import ActorCritic, Heads, Weights
+from drctl.trainer.optimizer import Adam
 from drctl.trainer.policies import NetworkPolicy
 from drctl.trainer.precision import Precision, PrecisionRequest, compute_dtype, precision_on
+from drctl.trainer.shards import Shards, default_shards
 from drctl.trainer.transitions import Minibatch, Transitions, as_tensor
 
 if TYPE_CHECKING:
@@ -38,10 +40,8 @@ if TYPE_CHECKING:
 CLIP_RANGE: Final = 0.2  # contract 6.4
 VALUE_LOSS_COEF: Final = 1.0  # contract 6.4
 HUBER_DELTA: Final = 1.0  # contract 6.4
-ADAM_BETAS: Final = (0.9, 0.999)  # contract 6.4
-ADAM_EPSILON: Final = 1e-5  # contract 6.4
-# Rows that go through the network at once: on a CPU few enough for the activations to stay near the caches.
-_ROWS_AT_ONCE: Final = {"cpu": 256, "cuda": 4096}
+# Rows of a shard that go through the network at once: on a CPU few enough for the activations to stay near the caches.
+_ROWS_AT_ONCE: Final = {"cpu": 128, "cuda": 4096}
 _LARGE_RETURN: Final = 1e4  # returns beyond this are a likelier cause of a broken update than the learning rate
 
 
@@ -104,8 +104,8 @@ def minibatch_size(wanted: int, transitions: int) -> int:
 class PpoLearner:
     """A policy and its update.
 
-    Equal seeds, hyperparameters and episodes give equal weights, bit for bit, on equal machines with an equal number
-    of threads (``torch.set_num_threads``), because floating point sums depend on how they are split.
+    Equal seeds, hyperparameters, episodes and shards give equal weights, bit for bit, on equal processors: floating
+    point sums depend on how they are split, but not on how many cores there are or what else runs on them.
 
     Args:
         metadata: Action space, network and camera.
@@ -114,11 +114,13 @@ class PpoLearner:
         device: None for the GPU where there is one.
         precision: See `precision.choose_precision`.
         heads: See `networks.ActorCritic`.
-        threads: Threads to compute with, for the whole process; None leaves torch's number.
+        shards: Parts that every minibatch is divided into, each computed by one thread; None for one per core. A GPU
+            always has one.
 
     Attributes:
         precision: ``fp32`` or ``bf16``; part of every checkpoint, kept by a resume.
         device_name: ``cpu`` or the GPU's name.
+        shards: How many there are; part of every checkpoint, kept by a resume.
 
     Raises:
         NotSupportedError: The hyperparameters ask for an exploration that this version does not have.
@@ -133,7 +135,7 @@ class PpoLearner:
         device: str | None = None,
         precision: PrecisionRequest = "auto",
         heads: Heads = "shared",
-        threads: int | None = None,
+        shards: int | None = None,
     ) -> None:
         if hyperparameters.exploration != "categorical":
             raise NotSupportedError(
@@ -142,30 +144,24 @@ class PpoLearner:
                 expected="categorical",
                 fix='set "exploration_type": "categorical" in hyperparameters.json',
             )
-        if threads is not None:
-            torch.set_num_threads(threads)
         self._metadata = metadata
         self._hyperparameters = hyperparameters
         self._seed = seed
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.precision: Precision = precision_on(self._device, precision)
         self.device_name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
+        count = shards if shards is not None and self._device.type == "cpu" else default_shards(self._device)
+        self._shards = Shards(count)
+        self.shards = count
         layout = NETWORKS[metadata.neural_network]
         self._network = ActorCritic(layout, metadata.num_actions, heads=heads, seed=seed, device=self._device)
-        self._optimizer = torch.optim.Adam(
-            list(self._network.parameters.values()),
-            lr=hyperparameters.learning_rate,
-            betas=ADAM_BETAS,
-            eps=ADAM_EPSILON,
-            fused=True,
-        )
-        learner_state.start_optimizer(self._optimizer)
+        self._optimizer = Adam(self._network.parameters, hyperparameters.learning_rate, self._shards)
         self._rows_at_once = _ROWS_AT_ONCE[self._device.type]
 
     @property
     def description(self) -> str:
-        """Device and precision for people, such as ``cpu (2 threads), bf16``."""
-        place = f"cpu ({torch.get_num_threads()} threads)" if self._device.type == "cpu" else self.device_name
+        """Device and precision for people, such as ``cpu (2 shards), bf16``."""
+        place = f"cpu ({self.shards} shards)" if self._device.type == "cpu" else self.device_name
         return f"{place}, {self.precision}"
 
     def sampler(self) -> Policy:
@@ -198,11 +194,12 @@ class PpoLearner:
         total = per_epoch * self._hyperparameters.num_epochs
         epochs = []
         with self._undone_on_failure():
+            copies = self._network.copies_in(compute_dtype(self.precision))
             for epoch in range(self._hyperparameters.num_epochs):
                 order = keyed_permutation(self._seed, STREAM_SHUFFLE, iteration, epoch, len(transitions))
                 sums = np.zeros(4)
                 for number in range(per_epoch):
-                    sums += self._step(transitions.gather(order[number * size : (number + 1) * size]))
+                    sums += self._step(transitions, order[number * size : (number + 1) * size], copies)
                     if not np.isfinite(sums).all():
                         raise self._broken(transitions, iteration, epoch)
                     on_minibatch(epoch * per_epoch + number + 1, total)
@@ -250,6 +247,7 @@ class PpoLearner:
             self._network,
             compute_dtype(precision),
             self._device,
+            shards=self._shards,
             seed=self._seed,
             is_greedy=is_greedy,
             rows_at_once=self._rows_at_once,
@@ -283,14 +281,36 @@ class PpoLearner:
                 values[number] = float(self._network.forward(weights, frame)[1])
         return values
 
-    def _step(self, batch: Minibatch) -> NDArray[np.float64]:
+    def _step(self, transitions: Transitions, numbers: NDArray[np.int64], copies: Weights) -> NDArray[np.float64]:
         """Make one gradient step; return the means that `EpochStats` holds."""
-        self._optimizer.zero_grad(set_to_none=True)
-        count = len(batch.frames)
+        numbers = np.sort(numbers)
+        rows = self._shards.split(len(numbers))
+
+        def learn(shard: int) -> tuple[Weights, Tensor]:
+            return self._differentiate(transitions.gather(numbers[rows[shard]]), len(numbers), copies)
+
+        gradients, sums = zip(*self._shards.run(learn), strict=True)
+        self._optimizer.step([gradient for gradient in gradients if gradient], copies)
+        means: NDArray[np.float64] = (torch.stack(sums).sum(dim=0) / len(numbers)).cpu().numpy()
+        return means
+
+    def _differentiate(self, batch: Minibatch, count: int, copies: Weights) -> tuple[Weights, Tensor]:
+        """Differentiate the loss of some rows, as a part of the mean over `count` rows.
+
+        Returns:
+            The gradient of each parameter, empty where there is no row, and the sums over the rows of what
+            `EpochStats` holds the means of, float64.
+        """
+        # Leaves of its own, so that no other shard adds to their gradients.
+        leaves = {
+            name: copies.get(name, parameter).detach().requires_grad_()
+            for name, parameter in self._network.parameters.items()
+        }
+        gradients: Weights = {}
         sums = torch.zeros(4, dtype=torch.float64, device=self._device)
-        for start in range(0, count, self._rows_at_once):
+        for start in range(0, len(batch.frames), self._rows_at_once):
             rows = slice(start, start + self._rows_at_once)
-            weights = self._network.weights_for(compute_dtype(self.precision))
+            weights = self._network.weights_for(compute_dtype(self.precision), leaves)
             distribution, values = self._network.forward(weights, batch.frames[rows])
             log_probs = distribution.log_prob(batch.actions[rows])
             surrogate = policy_loss(log_probs, batch.log_probs[rows], batch.advantages[rows]).sum()
@@ -298,13 +318,12 @@ class PpoLearner:
             entropy = distribution.entropy().sum()
             # Schulman 2017, equation 9, with its sign turned: gradient steps go down.
             loss = surrogate + VALUE_LOSS_COEF * error - self._hyperparameters.entropy_coef * entropy
-            (loss / count).backward()  # type: ignore[no-untyped-call]
+            parts = dict(zip(leaves, torch.autograd.grad(loss / count, list(leaves.values())), strict=True))
+            gradients = {name: gradients[name].float() + part for name, part in parts.items()} if gradients else parts
             with torch.no_grad():
                 kl = _kl_divergence(log_probs, batch.log_probs[rows]).sum()
                 sums += torch.stack([surrogate, error, entropy, kl]).double()
-        self._optimizer.step()
-        means: NDArray[np.float64] = (sums / count).cpu().numpy()
-        return means
+        return gradients, sums
 
     @contextmanager
     def _undone_on_failure(self) -> Iterator[None]:
@@ -315,7 +334,6 @@ class PpoLearner:
             learner_state.restore_state(self._network, self._optimizer, before)
             raise
         finally:
-            self._optimizer.zero_grad(set_to_none=True)
             del before
             release_free_memory()
 

@@ -57,12 +57,13 @@ class Snapshot:
     best_model_metric: BestModelMetric
     digests: dict[str, str]
 
-    def conditions(self, spec: TrainerSpec, precision: str, slots: int) -> dict[str, Any]:
+    def conditions(self, spec: TrainerSpec, precision: str, shards: int, slots: int) -> dict[str, Any]:
         """Return what must stay the same for a resume to continue exactly."""
         return {
             "seed": spec.seed,
             "physics": resolve_physics(spec.physics, self.metadata.version),
             "precision": precision,
+            "shards": shards,
             "network_heads": spec.network_heads,
             "slots": slots,
             "max_steps_per_iteration": spec.max_steps_per_iteration,

@@ -259,7 +259,9 @@ class Training:
             counters=Counters(),
             slots=self._slots,
             traces={},
-            conditions=parts.snapshot.conditions(parts.spec, parts.learner.precision, self._slots.count),
+            conditions=parts.snapshot.conditions(
+                parts.spec, parts.learner.precision, parts.learner.shards, self._slots.count
+            ),
             summary=None,
             previous=None,
         )

@@ -68,19 +68,22 @@ def main() -> None:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         record_videos(track, [lap], folder)
-        times = []
+        times: list[float] = []
+        processor_s: list[float] = []
         for number in range(options.runs):
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             paths = record_videos(track, [lap], folder)
             times.append(shown_s / (time.perf_counter() - started))
+            processor_s.append((time.process_time() - used) / shown_s)
             note(f"run {number + 1}/{options.runs}: {times[-1]:.1f} times real time")
-        sizes = {path.name: path.stat().st_size for path in paths}
+        sizes = {path.parent.name: path.stat().st_size for path in paths}
     emit(
         "video",
         track=options.track,
         simulated_s=round(shown_s, 2),
         times_real_time=[round(value, 2) for value in times],
         median=round(median(times), 2),
+        processor_s_per_simulated_s=round(median(processor_s), 4),
         frames_per_s=round(median(times) * 3 * 15, 1),
         bytes=sizes,
         av=av.__version__,

@@ -10,8 +10,8 @@ from functools import partial
 from drctl.config.areas.run import BodyShell
 from drctl.config.setting import Condition, setting
 
-_eval = partial(setting, file="run", part="evaluation", commands=("eval",), read_by="evaluation")
-_opponent = partial(_eval, used_when=Condition("DR_RACE_TYPE", ("HEAD_TO_MODEL",)))
+_eval = partial(setting, file="run", commands=("eval",), read_by="evaluation")
+_opponent = partial(_eval, part="training options", used_when=Condition("DR_RACE_TYPE", ("HEAD_TO_MODEL",)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +30,27 @@ class EvaluationSettings:
         "possible.",
         minimum=0,
     )
-    eval_off_track_penalty: float = _eval(5.0, "Time added for leaving the track.", unit="s", minimum=0.0)
-    eval_collision_penalty: float = _eval(5.0, "Time added for a collision.", unit="s", minimum=0.0)
+    eval_off_track_penalty: float = _eval(
+        5.0, "Time added for leaving the track.", unit="s", minimum=0.0, maximum=3600.0
+    )
+    eval_collision_penalty: float = _eval(5.0, "Time added for a collision.", unit="s", minimum=0.0, maximum=3600.0)
     eval_save_mp4: bool = _eval(False, "Record three videos of the evaluation.")
     eval_checkpoint: str = _eval("last", "Checkpoint to race: best, last or its number.", rule="checkpoint")
     eval_debug_reward: bool = _eval(False, "Evaluate with the user's reward function in place of the built-in one.")
-    eval_reset_behind_dist: float = _eval(1.0, "How far behind an obstacle the car is put back.", unit="m", minimum=0.0)
+    eval_reset_behind_dist: float = _eval(
+        1.0,
+        "How far behind an obstacle the car is put back.",
+        unit="m",
+        minimum=0.0,
+        used_when=Condition("DR_RACE_TYPE", ("OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL")),
+    )
     eval_reverse_direction: bool = _eval(False, "Drive the track the other way round.")
     eval_rtf: float | None = _eval(
-        None, "Real-time factor of Gazebo in the community images.", minimum=0.1, maximum=100.0
+        None,
+        "Real-time factor of Gazebo in the community images.",
+        minimum=0.1,
+        maximum=100.0,
+        part="containers",
     )
     eval_opp_s3_model_prefix: str = _opponent(
         "rl-deepracer-sagemaker", "Prefix of the opponent's model in the bucket.", rule="prefix"

@@ -1,0 +1,70 @@
+"""The published graph drives as the trainer's own greedy policy does, and broken ones are refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from evaluation.round_track import METADATA, constant_graph
+
+from drctl.errors import FormatError
+from drctl.evaluation.graph_policy import GraphPolicy, check_graph
+from drctl.formats.hyperparameters import Hyperparameters
+from drctl.formats.model_metadata import ContinuousActionSpace, DiscreteActionSpace, ModelMetadata, parse_model_metadata
+from drctl.simulation.environment import BatchEnvironment
+from drctl.simulation.episode import EpisodeStart
+from drctl.trainer.ppo import PpoLearner
+
+DISCRETE = DiscreteActionSpace((-30.0, -15.0, 0.0, 15.0, 30.0), (0.6,) * 5)
+CONTINUOUS = ContinuousActionSpace(-30.0, 30.0, 0.5, 2.0)
+START = EpisodeStart("evaluation", 0, 0)
+THREE = parse_model_metadata(json.dumps(METADATA), "model_metadata.json")
+
+
+def seen_frames(spec):
+    """Frames of a real drive, and noise: both kinds must give the same action."""
+    environment = BatchEnvironment(spec, 1)
+    environment.begin(0, START)
+    frames = []
+    for step in range(40):
+        frames.append(environment.frames[0].copy())
+        if environment.step(np.array([0]), np.array([step // 5 % 3])).terminated[0]:
+            break
+    noise = np.random.default_rng(3).integers(0, 256, (40, 120, 160), dtype=np.uint8)
+    return [*frames, *noise]
+
+
+@pytest.mark.parametrize("space", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"])
+def test_the_graph_chooses_what_the_trainers_greedy_policy_chooses(space, circle_spec):
+    learner = PpoLearner(ModelMetadata(space), Hyperparameters(), seed=5, precision="fp32")
+    policy = GraphPolicy(learner.frozen_graph(), ModelMetadata(space), "model_0.pb")
+    frames = seen_frames(circle_spec())
+    assert len(frames) > 60
+    greedy = learner.greedy().act(np.array(frames), [START] * len(frames), np.arange(len(frames))).actions
+    chosen = np.concatenate([policy.act(frame) for frame in frames])
+    if space is DISCRETE:
+        assert chosen.dtype == np.int64
+        assert (chosen == greedy).all()
+        assert len(set(chosen.tolist())) > 1  # otherwise nothing would be told apart
+    else:
+        assert chosen == pytest.approx(greedy, abs=1e-5)
+
+
+def test_a_broken_graph_is_refused():
+    graph = constant_graph(0)
+    with pytest.raises(FormatError) as caught:
+        check_graph(graph[: len(graph) // 2], THREE, "data/bucket/m/model/model_3.pb")
+    assert str(caught.value) == "data/bucket/m/model/model_3.pb is truncated or not a frozen graph"
+
+
+def test_a_graph_of_another_action_space_is_refused():
+    with pytest.raises(FormatError) as caught:
+        check_graph(constant_graph(0, actions=5), THREE, "model_3.pb")
+    assert str(caught.value) == "model_3.pb chooses one of 5 actions, model_metadata.json has one of 3 actions"
+
+
+def test_a_graph_of_another_camera_is_refused():
+    other = parse_model_metadata(json.dumps({**METADATA, "sensor": ["LEFT_CAMERA"]}), "model_metadata.json")
+    with pytest.raises(FormatError, match=r"sees with FRONT_FACING_CAMERA, model_metadata\.json says LEFT_CAMERA"):
+        check_graph(constant_graph(0), other, "model_3.pb")
