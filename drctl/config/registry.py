@@ -129,20 +129,27 @@ def refused_settings(settings: Settings, for_command: str) -> list[Problem]:
     return [
         _refuse(entry, settings)
         for entry in SETTINGS.values()
-        if entry.about.part != "now"
+        if _later_part(entry, settings) != "now"
         and for_command in entry.about.commands
         and is_used(entry, settings)
         and not has_default(entry, settings)
     ]
 
 
+def _later_part(entry: Setting, settings: Settings) -> str:
+    """Return the part that a setting's value belongs to: ``now``, or a later one."""
+    return entry.about.later_values.get(settings.text(entry.name), entry.about.part)
+
+
 def _refuse(entry: Setting, settings: Settings) -> Problem:
     origin = settings.origin(entry.name)
+    here = [one for one in entry.choices if one not in entry.about.later_values] if entry.about.later_values else []
     default = entry.default_text
     return Problem(
         what=f"{entry.name} is {settings.text(entry.name)}; this version of drctl cannot do that yet",
         where=str(origin),
-        expected=f"{default or 'no value'} (the rest comes with a later part: {entry.about.part})",
+        expected=f"{' or '.join(here) or default or 'no value'} "
+        f"(the rest comes with a later part: {_later_part(entry, settings)})",
         fix=fix_for(entry.name, default, origin.source),
     )
 

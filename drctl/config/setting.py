@@ -51,6 +51,7 @@ class Declaration:
         rule: Name of the rule in `drctl.config.text_rules` that a text must keep.
         old_values: Values of earlier times, each with the one it means today.
         part: Where it belongs; see `Part`.
+        later_values: Values that come with a later part, where the others are here; each with that part.
         commands: The commands that it concerns.
         used_when: Without this it changes nothing.
         is_per_worker: Whether ``worker-N.env`` may set it (contract 2.6).
@@ -67,6 +68,7 @@ class Declaration:
     rule: str | None = None
     old_values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     part: Part = "now"
+    later_values: Mapping[str, Part] = field(default_factory=lambda: MappingProxyType({}))
     commands: tuple[str, ...] = ("start-training",)
     used_when: Condition | None = None
     is_per_worker: bool = False

@@ -72,6 +72,8 @@ def describe_setting(entry: Setting) -> str:
     if about.part != "now":
         is_refused = "start-training" in about.commands and about.used_when is None
         words.append("This version takes only the default." if is_refused else "For a later version.")
+    if about.later_values:
+        words.append(f"This version does not take {' or '.join(about.later_values)}.")
     return " ".join(words)
 
 

@@ -62,7 +62,7 @@ class ProcessEngine:
     def down(self, run_folder: Path, *, at_once: bool = False) -> bool:
         """See `Engine.down`."""
         state = read_state(run_folder)
-        if state is None:
+        if state is None or state.supervisor is None:
             return False
         was_running = state.supervisor.is_alive
         if was_running:
@@ -97,7 +97,7 @@ class ProcessEngine:
     def is_running(self, run_folder: Path) -> bool:
         """See `Engine.is_running`."""
         state = read_state(run_folder)
-        return state is not None and state.phase != "ended" and state.supervisor.is_alive
+        return bool(state and state.phase != "ended" and state.supervisor and state.supervisor.is_alive)
 
     def logs(self, run_folder: Path, part: str, *, lines: int, is_following: bool) -> Iterator[str]:
         """See `Engine.logs`."""

@@ -1,4 +1,4 @@
-"""What an engine knows about a run: which of its parts live. The supervisor writes it, everybody may read it."""
+"""What an engine knows about a run: which of its parts live. The engine writes it, everybody may read it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EnginePhase = Literal["starting", "running", "stopping", "ended"]
 
 @dataclass(frozen=True)
 class PartState:
-    """One process of a run.
+    """One part of a run.
 
     Attributes:
         name: ``trainer``, ``worker-0``, ...
@@ -30,6 +30,7 @@ class PartState:
         next_start: When it will be started again, epoch seconds, or None.
         last_exit: How it ended last: exit status, or minus the signal's number; None when it never did.
         last_exit_time: When, epoch seconds.
+        container: Short id of the container that plays the part, which is also its host name; None for a process.
     """
 
     name: str
@@ -41,6 +42,7 @@ class PartState:
     next_start: float | None = None
     last_exit: int | None = None
     last_exit_time: float | None = None
+    container: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class EngineState:
     Attributes:
         run_token: Start of the run.
         host: Machine of the supervisor.
-        supervisor: Its process.
+        supervisor: Its process; None for containers, which Docker looks after.
         phase: ``ended`` once nothing of the run is left.
         phase_since: Epoch seconds.
         parts: The trainer first.
@@ -62,7 +64,7 @@ class EngineState:
 
     run_token: str
     host: str
-    supervisor: ProcessIdentity
+    supervisor: ProcessIdentity | None
     phase: EnginePhase
     phase_since: float
     parts: tuple[PartState, ...]
@@ -84,7 +86,7 @@ class EngineState:
         """
         fields = dict(data)
         fields.pop("version")
-        fields["supervisor"] = ProcessIdentity(**fields["supervisor"])
+        fields["supervisor"] = fields["supervisor"] and ProcessIdentity(**fields["supervisor"])
         fields["parts"] = tuple(
             PartState(**{**part, "process": part["process"] and ProcessIdentity(**part["process"])})
             for part in fields["parts"]

@@ -103,8 +103,8 @@ class Manifest:
         files: Objects of this checkpoint by key relative to the prefix.
         counters: State after publish 1 or, once evaluated, after publish 2.
         slots: Likewise, one per metrics file.
-        conditions: What must stay the same for equal results: seed, physics, precision, shards, heads, slots, digests of the
-            files.
+        conditions: What must stay the same for equal results: seed, physics, precision, shards, heads, slots, digests
+            of the files.
         summary: Figures of the iteration that made it, or None for checkpoint 0.
         evaluation: None until publish 2.
         best: Best checkpoint so far.

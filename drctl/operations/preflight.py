@@ -28,6 +28,7 @@ from drctl.formats.hyperparameters import Hyperparameters, parse_hyperparameters
 from drctl.formats.model_metadata import ModelMetadata, parse_model_metadata, unsupported
 from drctl.formats.object_keys import ModelKeys
 from drctl.link.listening import bind_error, tcp_endpoint
+from drctl.operations.containers import check_machine, is_in_containers
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.snapshot import (
     HYPERPARAMETERS,
@@ -90,6 +91,8 @@ class _Draft:
 
     project: Project
     is_resume: bool
+    provide_store: Callable[[], None]
+    is_refused: bool = False
     location: StoreLocation | None = None
     store: ObjectStore | None = None
     keys: ModelKeys | None = None
@@ -117,7 +120,14 @@ class _Draft:
         )
 
 
-def prepare(project: Project, *, wipe: bool, resume: bool, force: bool) -> Preparation:
+def prepare(
+    project: Project,
+    *,
+    wipe: bool,
+    resume: bool,
+    force: bool,
+    provide_store: Callable[[], None] = lambda: None,
+) -> Preparation:
     """Check everything.
 
     Args:
@@ -125,14 +135,17 @@ def prepare(project: Project, *, wipe: bool, resume: bool, force: bool) -> Prepa
         wipe: What lies under the prefix will be moved to the trash.
         resume: Continue an earlier training.
         force: Resume although files or settings differ.
+        provide_store: Starts the store's server where the project has one of its own; called once nothing is known
+            to stand against containers.
 
     Raises:
         DrctlError: Everything that stands against the start; see `combine_errors`.
     """
-    found = _Draft(project, resume)
+    found = _Draft(project, resume, provide_store)
     errors: list[DrctlError] = []
     checks: list[Callable[[_Draft], None]] = [
         _check_settings,
+        _check_containers,
         _open_store,
         _check_files,
         _check_reward,
@@ -159,14 +172,28 @@ _ORDER: Final = {3: 0, 4: 1, 5: 2}
 
 def _check_settings(found: _Draft) -> None:
     problems = refused_settings(found.project.settings, COMMAND)
+    found.is_refused = bool(problems)
     if problems:
         raise NotSupportedError.from_problems(problems)
+
+
+def _check_containers(found: _Draft) -> None:
+    if not is_in_containers(found.project):
+        return
+    try:
+        check_machine(found.project)
+    except DrctlError:
+        found.is_refused = True
+        raise
 
 
 def _open_store(found: _Draft) -> None:
     settings = found.project.settings
     found.keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
+    if found.is_refused and settings.docker_style != "process":
+        return  # its server is not started for a training that cannot begin
     found.location = project_store_location(found.project)
+    found.provide_store()
     found.store = open_store(found.location)
 
 
@@ -214,8 +241,10 @@ def _check_reward(found: _Draft) -> None:
     found.notes += check_reward(source, found.files.places[REWARD_FUNCTION], track, found.metadata)
 
 
-def _check_packages(_found: _Draft) -> None:
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+def _check_packages(found: _Draft) -> None:
+    # In containers only the reward function is tried here; the images have the rest.
+    needed = ("numba",) if is_in_containers(found.project) else tuple(_NEEDED)
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         extras = ", ".join(sorted({_NEEDED[name] for name in missing}))
         raise UnavailableError(
@@ -227,6 +256,8 @@ def _check_packages(_found: _Draft) -> None:
 
 def _check_port(found: _Draft) -> None:
     settings = found.project.settings
+    if is_in_containers(found.project):
+        return  # the trainer's port is one of its container
     host, port = settings.link_listen or LOOPBACK, LINK_PORT_BASE + settings.run_id
     deadline = time.monotonic() + PORT_PATIENCE_S
     while True:

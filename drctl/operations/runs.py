@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from drctl.engines.choice import engine_of_run
+from drctl.engines.evaluation_process import find_evaluations
 from drctl.engines.logs import log_path
-from drctl.engines.process import ProcessEngine
 from drctl.errors import DrctlError, UnavailableError, UsageError
+from drctl.operations.containers import has_store, stop_store
 from drctl.operations.training import reachable_store
 from drctl.result import Message, Result
 from drctl.stack.plan import RunPlan, read_plan
@@ -28,13 +30,20 @@ def show_status(project: Project) -> Result:
         project: The project.
 
     Returns:
-        ``runs``: list of `RunStatus` as mappings; exit status 0 also when nothing runs.
+        ``runs``: list of `RunStatus` as mappings; ``evaluations``: what is evaluated and by which process; exit status
+        0 also when nothing runs.
     """
-    runs = read_runs(project)
-    data = {"runs": [status.to_json() for status in runs]}
-    if not runs:
+    runs, evaluations = read_runs(project), find_evaluations(project.root)
+    data = {
+        "runs": [status.to_json() for status in runs],
+        "evaluations": [
+            {"description": one.description, "pid": one.process.pid, "since": one.since} for one in evaluations
+        ],
+    }
+    if not runs and not evaluations:
         return Result(data, (Message("nothing was started in this project yet"),), ("drctl start-training",))
     messages = [message for status in runs for message in describe_run(status)]
+    messages += [Message(f"{one.description} (process {one.process.pid})") for one in evaluations]
     mine = next((status for status in runs if status.run_id == project.settings.run_id), None)
     if mine is None:
         return Result(data, tuple(messages))
@@ -44,14 +53,13 @@ def show_status(project: Project) -> Result:
 
 
 def read_runs(project: Project) -> list[RunStatus]:
-    """Read the status of every run of a project; runs share the project's store."""
-    store = reachable_store(project)
-    found = (read_run(folder, store) for folder in find_runs(project.root))
+    """Read the status of every run of a project."""
+    found = (read_run(folder, reachable_store(project, folder)) for folder in find_runs(project.root))
     return [status for status in found if status is not None]
 
 
 def stop_all(project: Project, *, force: bool = False, engine: Engine | None = None) -> Result:
-    """Stop every run of a project, all at the same time.
+    """Stop every run of a project, all at the same time, and then the project's store where it is a container.
 
     Args:
         project: The project.
@@ -64,13 +72,12 @@ def stop_all(project: Project, *, force: bool = False, engine: Engine | None = N
     Raises:
         FailedError: Processes of a run cannot be ended; the others were stopped all the same.
     """
-    chosen = engine or ProcessEngine()
     folders = find_runs(project.root)
 
     def stop(folder: Path) -> tuple[int, bool | DrctlError]:
         run_id = int(folder.name[4:])
         try:
-            return run_id, chosen.down(folder, at_once=force)
+            return run_id, (engine or engine_of_run(folder)).down(folder, at_once=force)
         except DrctlError as error:
             return run_id, error
 
@@ -81,6 +88,8 @@ def stop_all(project: Project, *, force: bool = False, engine: Engine | None = N
         raise type(failed[0]).from_problems([problem for error in failed for problem in error.problems])
     stopped = [run_id for run_id, was_running in outcomes if was_running]
     texts = [Message(f"stopped run {run_id}", "success") for run_id in stopped] or [Message("nothing was running")]
+    if has_store(project) and stop_store(project):
+        texts.append(Message("stopped the store; what is in it stays", "success"))
     return Result({"stopped": stopped}, tuple(texts))
 
 
@@ -110,9 +119,10 @@ def open_log(
             expected=f"a number from 0 to {len(names) - 1}",
             fix="drctl logs-robomaker -n 0",
         )
-    if not is_following and not log_path(project.run_folder, name).exists():
+    if not is_following and plan.engine == "process" and not log_path(project.run_folder, name).exists():
         raise UnavailableError(f"{name} has printed nothing yet", where=str(log_path(project.run_folder, name)))
-    return (engine or ProcessEngine()).logs(project.run_folder, name, lines=lines, is_following=is_following)
+    engine = engine or engine_of_run(project.run_folder)
+    return engine.logs(project.run_folder, name, lines=lines, is_following=is_following)
 
 
 def open_all_logs(project: Project, *, lines: int, is_following: bool) -> dict[str, Iterator[str]]:
@@ -121,7 +131,7 @@ def open_all_logs(project: Project, *, lines: int, is_following: bool) -> dict[s
     Raises:
         UnavailableError: Nothing was started yet.
     """
-    engine = ProcessEngine()
+    engine = engine_of_run(project.run_folder)
     return {
         part.name: engine.logs(project.run_folder, part.name, lines=lines, is_following=is_following)
         for part in _plan_of(project).parts

@@ -9,11 +9,17 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
 
+from drctl.config.areas.system import EngineName
+from drctl.engines.choice import engine_of_run, make_engine
+from drctl.engines.compose import clear_container_run
 from drctl.engines.lock import RunLock
-from drctl.engines.process import ProcessEngine, clear_run
+from drctl.engines.logs import log_path
+from drctl.engines.process import clear_run
 from drctl.errors import (
     ConflictError,
     DrctlError,
@@ -23,9 +29,11 @@ from drctl.errors import (
     UnavailableError,
 )
 from drctl.formats.object_keys import ModelKeys
+from drctl.operations.containers import is_in_containers, plan_containers, provide_store, stop_store
 from drctl.operations.preflight import Preparation, prepare
 from drctl.result import Level, Message, Result
 from drctl.stack.drctl_stack import RunFolders, trainer_spec, training_plan
+from drctl.stack.plan import RestartPolicy, read_plan
 from drctl.status.run_status import RunStatus, read_run
 from drctl.storage.location import describe as describe_location
 from drctl.storage.location import open_store, project_store_location
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.1
 _FIRST_REPORT_S = 5.0
+_LOG_LINES = 12
 
 # Exit status of an ended run -> the kind of error that gives it; each problem carries its own code.
 _ERRORS: dict[int, type[DrctlError]] = {3: FormatError, 4: UnavailableError, 5: ConflictError}
@@ -77,12 +86,15 @@ def start_training(
     Raises:
         DrctlError: What stands against the start, or why the run ended during it.
     """
-    engine = engine or ProcessEngine()
+    echo = _echo_to(report)
+    engine = engine or make_engine(project.settings.docker_style, echo)
     lock = RunLock.acquire(project.run_folder, "a training is being started")
     started = time.monotonic()
     with contextlib.closing(lock), _Undo() as undo:
-        engine.down(project.run_folder, at_once=True)  # what a killed supervisor left; nobody else can be here
-        found = prepare(project, wipe=wipe, resume=resume, force=force)
+        _clear_former_run(project)
+        found = prepare(
+            project, wipe=wipe, resume=resume, force=force, provide_store=lambda: _provide_store(project, undo, echo)
+        )
         messages = list(found.notes)
         for note in found.notes:
             report(note)
@@ -92,7 +104,7 @@ def start_training(
         run = (plan or plan_training)(found, secrets.token_hex(8))
         undo.add(lambda: _stop_at_once(engine, project))
         engine.up(run, lock)
-        status = _wait_until_ready(project, found, report)
+        status = _wait_until_ready(project, found, engine, report)
         undo.forget()
     if not status.is_running:
         return describe_end(status, messages)
@@ -125,7 +137,7 @@ def stop_training(project: Project, *, engine: Engine | None = None) -> Result:
     Raises:
         FailedError: Processes cannot be ended.
     """
-    engine = engine or ProcessEngine()
+    engine = engine or engine_of_run(project.run_folder)
     run_id = project.settings.run_id
     was_running = engine.down(project.run_folder)
     data = {"run_id": run_id, "was_running": was_running}
@@ -141,9 +153,18 @@ def read_project_run(project: Project) -> RunStatus | None:
     return read_run(project.run_folder, reachable_store(project))
 
 
-def reachable_store(project: Project) -> ObjectStore | None:
-    """Return the project's store, or None when it cannot be opened; reading from it may still fail."""
+def reachable_store(project: Project, run_folder: Path | None = None) -> ObjectStore | None:
+    """Return the store of a run, or None when it cannot be opened; reading from it may still fail.
+
+    Args:
+        project: The project.
+        run_folder: Of the run, None for the project's own; a run may have another engine than the settings say now.
+    """
     try:
+        plan = read_plan(run_folder or project.run_folder)
+        if plan is not None and plan.engine in get_args(EngineName):
+            style = cast("EngineName", plan.engine)
+            project = replace(project, settings=replace(project.settings, docker_style=style))
         return open_store(project_store_location(project))
     except DrctlError:
         return None
@@ -176,7 +197,7 @@ def describe_end(status: RunStatus, messages: Sequence[Message] = ()) -> Result:
     if checkpoint:
         lines.append(Message(f"best checkpoint {checkpoint['best']}, last checkpoint {checkpoint['last']}"))
     if status.reason == "finished":
-        steps: tuple[str, ...] = ("drctl --set DR_LOCAL_S3_MODEL_PREFIX=NAME start-training",)
+        steps: tuple[str, ...] = ("drctl eval --mp4",)
     else:
         steps = ("drctl start-training --resume",)
     return Result(data, tuple(lines), steps, exit_status=status.exit_status or 0)
@@ -218,7 +239,37 @@ def plan_training(found: Preparation, run_token: str) -> RunPlan:
         advertised_host=_advertised_host(project.settings.link_listen),
         is_resume=found.is_resume,
     )
+    if is_in_containers(project):
+        return plan_containers(project, spec, folders)
     return training_plan(spec, folders)
+
+
+def _echo_to(report: Report) -> Callable[[str], None]:
+    return lambda command: report(Message(f"$ {command}"))
+
+
+def _clear_former_run(project: Project) -> None:
+    """Remove what is left of the run's last start, or refuse when it is under way.
+
+    A supervisor holds the run's lock as long as it lives; containers need nobody to hold one.
+    """
+    folder = project.run_folder
+    former = engine_of_run(folder)
+    if former.is_running(folder):
+        plan = read_plan(folder)
+        name = plan.prefix if plan else "a model"
+        raise ConflictError(
+            f"run {project.settings.run_id} is taken: the training of {name} runs",
+            where=str(folder),
+            expected="one training per DR_RUN_ID",
+            fix="drctl stop-training, or choose another DR_RUN_ID",
+        )
+    former.down(folder, at_once=True)
+
+
+def _provide_store(project: Project, undo: _Undo, echo: Callable[[str], None]) -> None:
+    if is_in_containers(project) and provide_store(project, echo):
+        undo.add(lambda: stop_store(project, echo))
 
 
 def _advertised_host(listen: str) -> str:
@@ -276,10 +327,12 @@ def _remove_all(store: ObjectStore, prefix: str) -> None:
 
 def _stop_at_once(engine: Engine, project: Project) -> None:
     engine.down(project.run_folder, at_once=True)
+    if is_in_containers(project):
+        clear_container_run(project.run_folder)
     clear_run(project.run_folder)
 
 
-def _wait_until_ready(project: Project, found: Preparation, report: Report) -> RunStatus:
+def _wait_until_ready(project: Project, found: Preparation, engine: Engine, report: Report) -> RunStatus:
     """Wait for the trainer and every worker, for as long as it takes; say who is late."""
     started = time.monotonic()
     next_report = _FIRST_REPORT_S
@@ -300,12 +353,35 @@ def _wait_until_ready(project: Project, found: Preparation, report: Report) -> R
             return status
         if status.is_ready:
             return status
+        _refuse_to_wait(status, engine, project)
         waited = time.monotonic() - started
         if waited > next_report:
             next_report *= 2
-            for text in _describe_late(status):
+            for text in [*_describe_late(status), *_last_words(status, engine, project)]:
                 report(Message(f"{text} ({waited:.0f} s)"))
         time.sleep(_POLL_S)
+
+
+def _refuse_to_wait(status: RunStatus, engine: Engine, project: Project) -> None:
+    """End a start whose part dies again and again; Docker would go on with it for ever, a supervisor gives up."""
+    for part in status.parts:
+        if part.restarts > RestartPolicy().limit:
+            words = engine.logs(project.run_folder, part.name, lines=_LOG_LINES, is_following=False)
+            path = log_path(project.run_folder, part.name)
+            raise FailedError(
+                f"{part.name} ends again and again, at last with {part.doing.removeprefix('ended with ')}",
+                where="\n".join([part.name, *words]),
+                fix=f"the lines above say why; {path} has all of them",
+            )
+
+
+def _last_words(status: RunStatus, engine: Engine, project: Project) -> list[str]:
+    """Return what late containers printed last; a supervisor's parts have their logs in files."""
+    late = [part for part in status.parts if part.container and part.condition in ("late", "restarting")]
+    words = [
+        (part.name, list(engine.logs(project.run_folder, part.name, lines=1, is_following=False))) for part in late
+    ]
+    return [f"  {name} says: {lines[-1]}" for name, lines in words if lines]
 
 
 def _describe_late(status: RunStatus) -> list[str]:

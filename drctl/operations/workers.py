@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drctl.engines.process import ProcessEngine
-from drctl.errors import ConfigError, UnavailableError
+from drctl.engines.choice import engine_of_run
+from drctl.errors import ConfigError, NotSupportedError, UnavailableError
 from drctl.link.ticket import read_ticket
 from drctl.result import Message, Result
 from drctl.stack.drctl_stack import is_open_to_network, worker_environment
@@ -32,12 +32,20 @@ def invite_worker(project: Project, *, engine: Engine | None = None) -> Result:
     Raises:
         UnavailableError: The run does not run, or its trainer has not written the ticket yet.
         ConfigError: The run listens on this machine only.
+        NotSupportedError: It runs in containers.
     """
     plan = read_plan(project.run_folder)
     run_id = project.settings.run_id
-    if plan is None or not (engine or ProcessEngine()).is_running(project.run_folder):
+    if plan is None or not (engine or engine_of_run(project.run_folder)).is_running(project.run_folder):
         raise UnavailableError(
             f"run {run_id} is not running", where=str(project.run_folder), fix="drctl start-training"
+        )
+    if plan.engine != "process":
+        raise NotSupportedError(
+            f"run {run_id} lets no workers of other machines in: it runs in containers",
+            where=f"DR_DOCKER_STYLE, {project.settings.origin('DR_DOCKER_STYLE')}",
+            expected="DR_DOCKER_STYLE=process; containers cannot do that yet",
+            fix="drctl stop-training && drctl config set DR_DOCKER_STYLE=process",
         )
     link = plan.trainer["link"]
     if not is_open_to_network(link["tcp_host"]) or link["remote_ticket"] is None:

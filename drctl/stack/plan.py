@@ -49,6 +49,49 @@ class LogPolicy:
 
 
 @dataclass(frozen=True)
+class Mount:
+    """A folder or file of this machine, or a named volume, inside a container.
+
+    Attributes:
+        source: Absolute path, or the volume's name.
+        target: Path inside.
+        is_read_only: Whether the container may only read it.
+    """
+
+    source: str
+    target: str
+    is_read_only: bool = False
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether the source is a named volume."""
+        return not self.source.startswith("/")
+
+
+@dataclass(frozen=True)
+class Container:
+    """How a part runs in a container.
+
+    Attributes:
+        name: Of the container, as Docker shows it.
+        service: Its host name on the network, and its name in the compose file.
+        image: What it is started from.
+        user: ``uid:gid`` inside.
+        mounts: What it sees of this machine; the rest of its file system is read-only.
+        memory: Most memory, in Docker's notation, such as ``2g``.
+        processes: Most processes and threads.
+    """
+
+    name: str
+    service: str
+    image: str
+    user: str
+    mounts: tuple[Mount, ...]
+    memory: str
+    processes: int
+
+
+@dataclass(frozen=True)
 class Part:
     """One process of a run.
 
@@ -58,6 +101,7 @@ class Part:
         argv: Program and arguments; `PARENT_PID` is filled in when it is started.
         environment: Variables on top of those of whoever started the run.
         dropped_environment: Prefixes of variables that it must not get, such as ``AWS_``.
+        container: Where it runs; None for a process of this machine. The arguments then follow the image's own.
     """
 
     name: str
@@ -65,6 +109,7 @@ class Part:
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     dropped_environment: tuple[str, ...] = ()
+    container: Container | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +120,7 @@ class RunPlan:
         run_id: ``DR_RUN_ID``.
         run_token: Random name of this start of the run.
         prefix: Model prefix ``<P>``.
-        engine: How its processes run: ``process``.
+        engine: How its processes run: ``process`` or ``compose``.
         stack: Which software simulates and trains: ``drctl``.
         project: Folder of the project.
         run_folder: Folder of the run's state and logs.
@@ -103,6 +148,11 @@ class RunPlan:
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     log: LogPolicy = field(default_factory=LogPolicy)
     stop_grace_s: float = 11.0
+
+    @property
+    def compose_project(self) -> str:
+        """Name under which Docker Compose knows the run (contract 0)."""
+        return f"deepracer-{self.run_id}"
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -142,6 +192,10 @@ def _part(data: Mapping[str, Any]) -> Part:
     fields = dict(data)
     fields["argv"] = tuple(fields["argv"])
     fields["dropped_environment"] = tuple(fields["dropped_environment"])
+    if fields.get("container") is not None:
+        inner = dict(fields["container"])
+        inner["mounts"] = tuple(Mount(**mount) for mount in inner["mounts"])
+        fields["container"] = Container(**inner)
     return Part(**fields)
 
 

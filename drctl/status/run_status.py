@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from drctl.engines.choice import engine_of_run
 from drctl.engines.state import EngineState, PartState, read_state
 from drctl.errors import DrctlError, Problem
 from drctl.formats.object_keys import ModelKeys
@@ -39,6 +40,7 @@ class PartStatus:
         since: Start of that process, or its end while it is to be started again; epoch seconds.
         restarts: How often it was started again.
         last_heard_s: Seconds since it last said something, or None.
+        container: Short id of the container it runs in, or None.
     """
 
     name: str
@@ -49,6 +51,7 @@ class PartStatus:
     since: float | None
     restarts: int
     last_heard_s: float | None
+    container: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,10 @@ class RunReader:
 
         Raises:
             FormatError: The run was started by another version.
+            UnavailableError: It runs in containers, and Docker does not answer.
         """
-        plan, state = read_plan(self._run_folder), read_state(self._run_folder)
+        plan = read_plan(self._run_folder)
+        state = engine_of_run(self._run_folder).state(self._run_folder)
         if plan is None or state is None:
             return None
         keys = ModelKeys(plan.prefix)
@@ -179,7 +184,7 @@ def combine(
         now: Epoch seconds.
     """
     is_here = state.host == socket.gethostname()
-    is_alive = state.phase != "ended" and (state.supervisor.is_alive or not is_here)
+    is_alive = state.phase != "ended" and (state.supervisor is None or state.supervisor.is_alive or not is_here)
     is_orphaned = state.phase != "ended" and not is_alive
     is_ending = "ended" in (state.phase, trainer.get("phase")) or state.phase == "stopping"
     phase, since = _phase(state, trainer, is_orphaned=is_orphaned)
@@ -255,6 +260,7 @@ def _part(
         since=(part.last_exit_time if condition == "restarting" else part.since) or None,
         restarts=part.restarts,
         last_heard_s=max(0.0, now - heard) if heard else None,
+        container=part.container,
     )
 
 
@@ -266,7 +272,7 @@ def _condition(
     *,
     is_orphaned: bool,
 ) -> tuple[PartCondition, str]:
-    is_alive = part.process is not None and part.process.is_alive
+    is_alive = part.is_running if part.container else part.process is not None and part.process.is_alive
     if state.phase == "ended":
         return "ended", ""
     if not is_alive:
@@ -277,12 +283,18 @@ def _condition(
         return "suspended", f"suspended; kill -CONT {part.process.pid} lets it go on"
     if part.kind == "trainer":
         return ("alive", str(trainer["phase"])) if trainer else ("late", "is loading")
-    is_current = view is not None and part.process is not None and view["pid"] == part.process.pid
-    if view is None or not is_current:
+    if view is None or not _is_current(part, view):
         return "late", "has not joined the trainer yet"
     if view["state"] in JOINED:
         return "alive", _describe_worker(view)
     return "late", f"{view['state']}: {view['reason']}" if view.get("reason") else str(view["state"])
+
+
+def _is_current(part: PartState, view: Mapping[str, Any]) -> bool:
+    """Tell whether the worker that the trainer means is the one that runs now; process ids differ in a container."""
+    if part.container:
+        return bool(view["host"] == part.container)
+    return part.process is not None and bool(view["pid"] == part.process.pid)
 
 
 def _guest(view: Mapping[str, Any], now: float) -> PartStatus:

@@ -67,6 +67,10 @@ def is_gone(holder: Holder) -> bool:
     return holder.started != 0 and process_start(holder.pid) != holder.started
 
 
+class LeaseLostError(ConflictError):
+    """Another trainer holds the lease now: this one must write nothing more."""
+
+
 class Lease:
     """A held lease; `acquire` makes one.
 
@@ -100,18 +104,23 @@ class Lease:
         """Make sure, by asking the store, that this trainer still holds the lease.
 
         Raises:
-            ConflictError: Another trainer holds it.
+            LeaseLostError: Another trainer holds it.
             UnavailableError: The store does not answer.
         """
-        current = read_holder(self._store, self._key)
+        self._find_own_version()
+
+    def _find_own_version(self) -> str:
+        """Return the version of the lease object, which is still this trainer's; raises as `check` does."""
+        current, version = _read(self._store, self._key)
         if current is None or (current.token, current.epoch) != (self._holder.token, self._holder.epoch):
             who = f"{current.host} pid {current.pid}" if current else "nobody"
-            raise ConflictError(
+            raise LeaseLostError(
                 "another trainer has taken this model over",
                 where=f"{self._store.name}/{self._key}",
                 expected=f"epoch {self._holder.epoch}; now epoch {current.epoch if current else 0}, held by {who}",
                 fix="drctl status",
             )
+        return version
 
     def release(self) -> None:
         """Give the lease back, so that the next trainer need not wait; quiet when it is lost already."""
@@ -132,9 +141,8 @@ class Lease:
             except PreconditionFailedError:
                 # A put whose answer was lost looks the same: only another holder means that the lease is gone.
                 try:
-                    self.check()
-                    self._version = self._store.get_versioned(self._key)[1]
-                except ConflictError as error:
+                    self._version = self._find_own_version()
+                except LeaseLostError as error:
                     self._on_lost(error.problems[0].expected or str(error))
                     return
                 except UnavailableError:
@@ -145,10 +153,7 @@ class Lease:
 
 def read_holder(store: ObjectStore, key: str) -> Holder | None:
     """Return who holds the lease, or None when there is none (or an unreadable one, which nobody can hold)."""
-    try:
-        return Holder(**json.loads(store.get(key)))
-    except (ObjectNotFoundError, ValueError, TypeError):
-        return None
+    return _read(store, key)[0]
 
 
 def acquire(

@@ -17,14 +17,14 @@ import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from drctl.errors import ConflictError, DrctlError, Problem, UnavailableError, combine_errors
 from drctl.formats import log_lines
 from drctl.formats.object_keys import ModelKeys
 from drctl.storage.location import open_store
 from drctl.storage.objects import ObjectStore
-from drctl.trainer.lease import Holder, Lease, acquire
+from drctl.trainer.lease import Holder, Lease, LeaseLostError, acquire
 from drctl.trainer.spec import TrainerSpec, read_trainer_spec
 from drctl.trainer.status_file import StatusFile
 
@@ -123,6 +123,8 @@ def _train_with_lease(spec: TrainerSpec, run_folder: Path, lease: Lease, should_
     outcome: Outcome | None = None
     try:
         outcome = _run(spec, run_folder, lease, should_stop, collector, status)
+    except LeaseLostError as error:
+        _leave(error.problems[0].expected or str(error))
     except DrctlError as error:
         if isinstance(error, UnavailableError):
             raise
@@ -290,7 +292,7 @@ def _write_whole(path: Path, content: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-def _leave(who: str) -> None:
+def _leave(who: str) -> NoReturn:
     _say(f"Another trainer has taken this model over ({who}); leaving without writing")
     os._exit(ConflictError.exit_status)
 

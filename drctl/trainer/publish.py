@@ -82,6 +82,7 @@ class Publisher:
         self._keep_bytes = keep_bytes
         self._on_store_trouble = on_store_trouble
         self._sizes: dict[int, int] = {}
+        self._optimizers: set[int] = set()
 
     def publish_checkpoint(
         self,
@@ -132,7 +133,8 @@ class Publisher:
         self._put_all(traces)
         self._put_all(slots.metrics_files())
         self._commit(manifest)
-        self._sizes[number] = sum(len(data) for data in files.values())
+        self._sizes[number] = len(content.weights) + len(content.frozen_graph)
+        self._optimizers.add(number)
         return manifest
 
     def publish_evaluation(
@@ -179,14 +181,21 @@ class Publisher:
         """
         for manifest in manifests:
             if manifest.number <= newest.number:
-                self._sizes[manifest.number] = sum(record.size_bytes for record in manifest.files.values())
+                optimizer = _relative(self._keys, self._keys.optimizer(manifest.number))
+                self._sizes[manifest.number] = sum(
+                    record.size_bytes for name, record in manifest.files.items() if name != optimizer
+                )
             else:
                 self._delete(self._keys.manifest(manifest.number))
         for folder in (self._keys.weights_folder, self._keys.optimizers_folder):
             for info in list(self._store.list(folder)):
                 stem = info.key.rpartition("/")[2].partition(".")[0]
-                if stem.isdigit() and int(stem) not in self._sizes:
+                if not stem.isdigit():
+                    continue
+                if int(stem) not in self._sizes:
                     self._delete(info.key)
+                elif folder == self._keys.optimizers_folder:
+                    self._optimizers.add(int(stem))
         if newest.evaluation is not None:
             self._thin_out(newest)
 
@@ -200,8 +209,9 @@ class Publisher:
         self.write_index(manifest)
 
     def _thin_out(self, manifest: Manifest) -> None:
-        for number in sorted(self._sizes)[:-OPTIMIZERS]:
+        for number in sorted(self._optimizers)[:-OPTIMIZERS]:
             self._delete(self._keys.optimizer(number))
+            self._optimizers.discard(number)
         for number in checkpoints_to_drop(self._sizes, manifest.best.number, self._keep_bytes):
             # The manifest goes first: a checkpoint without one does not exist, one without weights would be broken.
             for key in (self._keys.manifest(number), self._keys.weights(number), self._keys.frozen_graph(number)):
@@ -250,7 +260,10 @@ def load_newest_complete(
     """Load the newest checkpoint whose every file is there with the recorded size and checksum.
 
     Returns:
-        Its manifest and content, or None when no checkpoint is complete.
+        Its manifest and content, or None when there is no checkpoint yet.
+
+    Raises:
+        FormatError: There are checkpoints, and none can be loaded: beginning anew would write over them.
     """
     for manifest in reversed(manifests):
         number = manifest.number
@@ -264,6 +277,13 @@ def load_newest_complete(
                 break
         else:
             return manifest, CheckpointContent(*data.values())
+    if any(True for _ in store.list(keys.manifests_folder)):
+        raise FormatError(
+            f"no checkpoint under {keys.prefix} can be loaded",
+            where=f"{store.name}/{keys.manifests_folder}",
+            expected="a checkpoint of this version, whose files have the sizes and checksums of its manifest",
+            fix="drctl start-training -w moves the model to the trash and begins anew",
+        )
     return None
 
 

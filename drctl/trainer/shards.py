@@ -8,6 +8,7 @@ step. What a shard computes depends on how many shards there are, and not on how
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -58,7 +59,7 @@ class Shards:
     def split(self, length: int) -> list[slice]:
         """Divide `length` rows into consecutive slices, one per shard, of sizes that differ by at most one."""
         edges = [length * number // self.count for number in range(self.count + 1)]
-        return [slice(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+        return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
     def run(self, work: Callable[[int], _Result]) -> list[_Result]:
         """Call `work` with the number of each shard and return the answers in that order.

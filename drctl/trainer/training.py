@@ -121,7 +121,7 @@ class Training:
         self._publish(iteration, episodes, update, seconds)
         published = time.monotonic()
         del episodes
-        self._evaluate()
+        self._evaluate(published - updated)
         steps = self._manifest.summary["steps"] if self._manifest.summary else 0
         parts.status.update(steps_per_s=steps / (time.monotonic() - started))
         parts.say(
@@ -200,7 +200,7 @@ class Training:
         parts.events.add_iteration(self._manifest)
         self._report_checkpoint()
 
-    def _evaluate(self) -> None:
+    def _evaluate(self, publish_s: float = 0.0) -> None:
         parts, manifest = self._parts, self._manifest
         iteration, started = manifest.number - 1, time.monotonic()
         starts = evaluation_starts(
@@ -226,7 +226,11 @@ class Training:
             best_lap_s=min((lap for lap in fastest if lap is not None), default=None),
         )
         if manifest.summary is not None:
-            seconds = {**manifest.summary["seconds"], "evaluate": time.monotonic() - started}
+            seconds = {
+                **manifest.summary["seconds"],
+                "publish": publish_s,
+                "evaluate": time.monotonic() - started,
+            }
             manifest = replace(manifest, summary={**manifest.summary, "seconds": seconds})
         self._slots.add_evaluation(records)
         self._manifest = parts.publisher.publish_evaluation(

@@ -144,6 +144,6 @@ def test_no_secret_in_argument_lists_and_run_files(drctl, project):
 
 
 def test_another_engine_for_one_call_is_refused_by_name(drctl):
-    status, _, err = drctl("start-training", "--engine", "compose")
+    status, _, err = drctl("start-training", "--engine", "swarm")
     assert status == 3
-    assert "error[not_supported]: DR_DOCKER_STYLE is compose" in err
+    assert "error[not_supported]: DR_DOCKER_STYLE is swarm" in err

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Literal
 
 from drctl.config.setting import CONTAINER_STYLES, Condition, setting
 from drctl.secrets import Secret
+
+EngineName = Literal["process", "compose", "swarm"]
 
 _BOTH = ("start-training", "eval")
 _system = partial(setting, file="system")
@@ -22,10 +25,13 @@ _image = partial(_container, used_when=Condition("DR_DOCKER_STYLE", CONTAINER_ST
 class SystemSettings:
     """Engine, workers, link and viewer. Contract 3.2; DESIGN 2 and 4."""
 
-    docker_style: Literal["process", "compose", "swarm"] = _container(
+    docker_style: EngineName = _system(
         "process",
         "How trainer and workers run: as processes of this machine (no Docker needed), in containers by Docker "
         "Compose, or by Docker Swarm.",
+        read_by="engine",
+        commands=_BOTH,
+        later_values=MappingProxyType({"swarm": "containers"}),
     )
     workers: int = _system(
         1,
@@ -70,12 +76,11 @@ class ContainerSettings:
         rule="stack",
     )
     simapp_version: str = _image("6.0.4-cpu", "Tag of the community image; one with gpu in it uses the GPU.")
-    sagemaker_image: str | None = _image(None, "Image of the trainer, in place of the stack's own.")
-    robomaker_image: str | None = _image(None, "Image of the workers, in place of the stack's own.")
+    sagemaker_image: str | None = _image(None, "Image of the trainer, in place of the stack's own.", part="now")
+    robomaker_image: str | None = _image(None, "Image of the workers, in place of the stack's own.", part="now")
     minio_image: str | None = _image(
-        "latest",
-        "Image of the S3 server: a tag of minio/minio or a full name. An empty value takes drctl's own store image.",
-        in_new_project="alpine/minio:RELEASE.2025-10-15T17-29-55Z",
+        None,
+        "Image of the S3 server: a tag of minio/minio or a full name. Without a value drctl takes its own store image.",
     )
     coach: Literal["direct", "sdk"] = _image(
         "direct",

@@ -1,0 +1,257 @@
+"""The way to Docker: its command line for what changes something, its SDK for what there is."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from drctl.errors import FailedError, UnavailableError
+
+PROJECT_LABEL: Final = "com.docker.compose.project"
+OWNER_LABEL: Final = "drctl.project"
+PART_LABEL: Final = "drctl.part"
+KERNELS_LABEL: Final = "drctl.kernels"
+
+_LIMIT_S: Final = 180.0
+_TAIL_LINES: Final = 8
+
+Echo = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ContainerFacts:
+    """What Docker knows about a container.
+
+    Attributes:
+        id: Short id; also the host name inside.
+        name: Its name.
+        part: Part of the run that it plays, or ``store``.
+        owner: Folder of the drctl project that started it; None when it is none of ours.
+        status: Docker's word: ``created``, ``running``, ``paused``, ``restarting``, ``exited``, ``dead``.
+        health: ``starting``, ``healthy``, ``unhealthy``; empty without a health check.
+        exit_code: How it ended last.
+        started: When it was started last, epoch seconds; 0 for never.
+        finished: When it ended last, epoch seconds; 0 for never.
+        restarts: How often Docker started it again.
+    """
+
+    id: str
+    name: str
+    part: str
+    owner: str | None
+    status: str
+    health: str
+    exit_code: int
+    started: float
+    finished: float
+    restarts: int
+
+
+def run_docker(arguments: Sequence[str], echo: Echo | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the docker command.
+
+    Args:
+        arguments: Behind ``docker``.
+        echo: Gets the command as one would type it; None for commands that only look.
+
+    Raises:
+        UnavailableError: There is no docker command.
+        FailedError: It takes too long.
+    """
+    argv = ["docker", *arguments]
+    if echo is not None:
+        echo(shlex.join(argv))
+    try:
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_LIMIT_S, check=False
+        )
+    except FileNotFoundError as error:
+        raise _not_installed() from error
+    except subprocess.TimeoutExpired as error:
+        raise FailedError(
+            f"docker takes more than {_LIMIT_S:.0f} s", where=shlex.join(argv), fix="docker info"
+        ) from error
+
+
+def change(arguments: Sequence[str], echo: Echo) -> None:
+    """Run a docker command that must work.
+
+    Raises:
+        FailedError: It did not; says what it printed.
+    """
+    done = run_docker(arguments, echo)
+    if done.returncode:
+        raise FailedError(
+            f"docker {arguments[0]} failed with status {done.returncode}",
+            where="\n".join([shlex.join(["docker", *arguments]), *last_words(done)]),
+            fix="the lines above say why",
+        )
+
+
+def last_words(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return the last lines that a command printed."""
+    return (done.stderr + done.stdout).strip().splitlines()[-_TAIL_LINES:]
+
+
+def check_docker() -> None:
+    """Make sure that Docker and Docker Compose are there.
+
+    Raises:
+        UnavailableError: What is missing, and how to get it.
+    """
+    if shutil.which("docker") is None:
+        raise _not_installed()
+    found = run_docker(["version", "--format", "{{.Server.Version}}"])
+    if found.returncode:
+        raise _no_answer((last_words(found) or [""])[-1])
+    if run_docker(["compose", "version", "--short"]).returncode:
+        raise UnavailableError(
+            "Docker has no compose command",
+            expected="Docker Compose 2, a plugin of Docker",
+            fix="sudo apt-get install docker-compose-plugin",
+        )
+
+
+def missing_images(names: Sequence[str]) -> list[str]:
+    """Return which of some images this machine does not have."""
+    return [name for name in dict.fromkeys(names) if run_docker(["image", "inspect", name]).returncode]
+
+
+def image_id(name: str) -> str:
+    """Return the first twelve digits of an image's id; empty when there is none of that name."""
+    found = run_docker(["image", "inspect", "--format", "{{.Id}}", name])
+    return "" if found.returncode else found.stdout.strip().removeprefix("sha256:")[:12]
+
+
+def ensure_network(name: str, echo: Echo) -> None:
+    """Make a network unless it is there."""
+    if run_docker(["network", "inspect", name]).returncode:
+        change(["network", "create", name], echo)
+
+
+def ensure_volume(name: str, echo: Echo, *labels: str) -> None:
+    """Make a named volume unless it is there; Docker fills it from the first image that mounts it."""
+    if run_docker(["volume", "inspect", name]).returncode:
+        change(["volume", "create", *(f"--label={label}" for label in labels), name], echo)
+
+
+def run_build(argv: Sequence[str], on_line: Callable[[str], None]) -> int:
+    """Run a long command and pass on what it prints.
+
+    Args:
+        argv: The whole command.
+        on_line: Gets each line as it is printed.
+
+    Returns:
+        Its exit status.
+    """
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            on_line(line.rstrip())
+    return process.returncode
+
+
+def find_containers(compose_project: str) -> list[ContainerFacts]:
+    """Return the containers of a Compose project, running or not.
+
+    Raises:
+        UnavailableError: Docker does not answer.
+    """
+    return [_facts(attributes) for attributes in _inspect_all(compose_project)]
+
+
+def open_client() -> Any:
+    """Return the SDK's client.
+
+    Raises:
+        UnavailableError: Docker does not answer.
+    """
+    import docker
+
+    try:
+        return _client()
+    except docker.errors.DockerException as error:
+        raise _no_answer(str(error)) from error
+
+
+def _inspect_all(compose_project: str) -> list[dict[str, Any]]:
+    import docker
+    import requests
+
+    api = open_client().api
+    found = []
+    try:
+        for row in api.containers(all=True, filters={"label": f"{PROJECT_LABEL}={compose_project}"}):
+            try:
+                found.append(api.inspect_container(row["Id"]))
+            except docker.errors.NotFound:  # removed in this very moment
+                continue
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise _no_answer(str(error)) from error
+    return found
+
+
+@functools.cache
+def _client() -> Any:
+    import docker
+
+    # The command follows a context, such as that of Docker Desktop; the SDK must talk to the same daemon.
+    host = os.environ.get("DOCKER_HOST")
+    if not host:
+        found = run_docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
+        host = found.stdout.strip() if found.returncode == 0 else ""
+    return docker.DockerClient(base_url=host) if host.startswith("unix:") else docker.from_env()
+
+
+def _facts(attributes: dict[str, Any]) -> ContainerFacts:
+    state, labels = attributes["State"], attributes["Config"]["Labels"] or {}
+    return ContainerFacts(
+        id=attributes["Id"][:12],
+        name=attributes["Name"].lstrip("/"),
+        part=labels.get(PART_LABEL, ""),
+        owner=labels.get(OWNER_LABEL),
+        status=state["Status"],
+        health=(state.get("Health") or {}).get("Status", ""),
+        exit_code=int(state["ExitCode"]),
+        started=_epoch(state["StartedAt"]),
+        finished=_epoch(state["FinishedAt"]),
+        restarts=int(attributes["RestartCount"]),
+    )
+
+
+def _epoch(text: str) -> float:
+    """Read Docker's time, ``2026-11-21T07:00:00.123456789Z``; the year 1 stands for never."""
+    if text.startswith("0001"):
+        return 0.0
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{fraction or 0}")
+
+
+def _not_installed() -> UnavailableError:
+    return UnavailableError(
+        "there is no docker command on this machine",
+        expected="Docker with Docker Compose, because DR_DOCKER_STYLE is compose",
+        fix="install it as docs.docker.com/engine/install says; drctl config set DR_DOCKER_STYLE=process needs none",
+    )
+
+
+def _no_answer(reason: str) -> UnavailableError:
+    if "permission denied" in reason.lower():
+        return UnavailableError(
+            "this user may not talk to Docker",
+            where=reason,
+            expected="a user of the group docker",
+            fix="sudo usermod -aG docker $USER, then log in again",
+        )
+    return UnavailableError(
+        "Docker does not answer", where=reason, expected="a running Docker daemon", fix="sudo systemctl start docker"
+    )

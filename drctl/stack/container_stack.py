@@ -1,0 +1,187 @@
+"""Our own stack in containers: the same programs as `drctl_stack`, each in an image of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from drctl.stack.drctl_stack import RunFolders, usable_cores, worker_environment
+from drctl.stack.plan import LINK_PORT_BASE, Container, Mount, Part, RunPlan
+from drctl.storage.location import STORE_PORT
+from drctl.trainer.memory import allocator_environment
+from drctl.trainer.spec import LinkSpec, TrainerSpec
+
+if TYPE_CHECKING:
+    from drctl.config.settings import Settings
+
+NETWORK: Final = "sagemaker-local"  # contract 0
+TRAINER_SERVICE: Final = "algo"  # contract 0: tools look for containers with this in their name
+WORKER_SERVICE: Final = "robomaker"
+STORE_PROJECT: Final = "s3"
+STORE_SERVICE: Final = "minio"  # contract 0: inside the network the store is http://minio:9000
+STORE_VOLUME: Final = "s3_data"
+
+IMAGE_USER: Final = 10001
+"""User of the images, for a host user who is root: our containers never run as root."""
+
+TRAINER_FOLDER: Final = "trainer"
+"""In the run folder: what the trainer's container sees of it."""
+
+COMPOSE_FILE: Final = "compose.yml"
+
+# Paths that the images' entry points and health checks name (compose/images/Dockerfile).
+_RUN_INSIDE: Final = "/run/drctl"
+_SECRETS_INSIDE: Final = "/run/secrets"
+_TICKET: Final = "join"
+_LINK_INSIDE: Final = "/run/link"
+_LINK_KEYS_INSIDE: Final = "/run/link-keys"
+_STORE_KEYS_INSIDE: Final = f"{_SECRETS_INSIDE}/store_keys"
+_KERNELS_INSIDE: Final = "/var/cache/drctl"
+
+# Room for what a run may grow to; the default run takes an eighth of it.
+_TRAINER_MEMORY: Final = "8g"
+_WORKER_MEMORY: Final = "2g"
+_PROCESSES: Final = 512
+
+
+@dataclass(frozen=True)
+class Images:
+    """Names of the images.
+
+    Attributes:
+        trainer: Learns.
+        worker: Simulates.
+        store: S3 server.
+    """
+
+    trainer: str
+    worker: str
+    store: str
+
+
+def images_for(settings: Settings, version: str) -> Images:
+    """Return the images that a run takes: those of this version, or those that settings name instead."""
+    return Images(
+        settings.sagemaker_image or image_name("trainer", version),
+        settings.robomaker_image or image_name("worker", version),
+        image_name("store", version),
+    )
+
+
+def image_name(target: str, version: str) -> str:
+    """Return the name of one of our images, such as ``drctl/worker:0.1.0``."""
+    return f"drctl/{target}:{version}"
+
+
+@dataclass(frozen=True)
+class ContainerHost:
+    """What the containers of a run take from this machine.
+
+    Attributes:
+        images: What they are started from.
+        user_id: Their user; see `user_id_for`.
+        kernel_volume: Volume with the compiled kernels.
+        store_keys: File with the store's access key.
+    """
+
+    images: Images
+    user_id: int
+    kernel_volume: str
+    store_keys: Path
+
+
+def user_id_for(host_user_id: int) -> int:
+    """Return the user of containers: whoever starts them, so that files fit; never root."""
+    return host_user_id or IMAGE_USER
+
+
+def link_folders(folders: RunFolders, run_id: int) -> tuple[Path, Path]:
+    """Return the folder with the link's keys, for the trainer alone, and the one with the workers' ticket."""
+    base = folders.secrets_folder / f"run-{run_id}-link"
+    return base / "keys", base / "ticket"
+
+
+def in_containers(spec: TrainerSpec) -> TrainerSpec:
+    """Return what a trainer is told when it runs in a container: store and link as they look from there.
+
+    Args:
+        spec: As for a process of this machine; its store is the S3 server container.
+    """
+    store = replace(
+        spec.store, endpoint_url=f"http://{STORE_SERVICE}:{STORE_PORT}", keys_file=_STORE_KEYS_INSIDE, folder=None
+    )
+    link = LinkSpec(
+        ipc_folder=None,
+        tcp_host="0.0.0.0",  # noqa: S104 - the container's own; the port is not published
+        tcp_port=LINK_PORT_BASE + spec.run_id,
+        advertised_host=TRAINER_SERVICE,
+        # The server's keys are kept beside the local ticket: in a folder that workers do not see.
+        local_ticket=f"{_LINK_KEYS_INSIDE}/{_TICKET}",
+        remote_ticket=f"{_LINK_INSIDE}/{_TICKET}",
+    )
+    return replace(spec, store=store, link=link)
+
+
+def container_plan(spec: TrainerSpec, folders: RunFolders, host: ContainerHost) -> RunPlan:
+    """Build the plan of a training in containers: one trainer and its workers.
+
+    Args:
+        spec: What the trainer is told, see `in_containers`.
+        folders: Where the run keeps its things on this machine.
+        host: What the containers take from it.
+    """
+    _, ticket = link_folders(folders, spec.run_id)
+    return RunPlan(
+        run_id=spec.run_id,
+        run_token=spec.run_token,
+        prefix=spec.prefix,
+        engine="compose",
+        stack="drctl",
+        project=str(folders.project),
+        run_folder=str(folders.run_folder),
+        link_port=spec.link.tcp_port,
+        ticket=str(ticket / _TICKET),
+        trainer=spec.to_json(),
+        parts=(
+            _trainer(spec, folders, host),
+            *(_worker(number, spec, folders, host) for number in range(spec.workers)),
+        ),
+    )
+
+
+def _trainer(spec: TrainerSpec, folders: RunFolders, host: ContainerHost) -> Part:
+    keys, ticket = link_folders(folders, spec.run_id)
+    container = Container(
+        name=f"deepracer-{spec.run_id}-{TRAINER_SERVICE}-1",
+        service=TRAINER_SERVICE,
+        image=host.images.trainer,
+        user=f"{host.user_id}:0",
+        mounts=(
+            Mount(str(folders.run_folder / TRAINER_FOLDER), _RUN_INSIDE),
+            Mount(str(keys), _LINK_KEYS_INSIDE),
+            Mount(str(ticket), _LINK_INSIDE),
+            Mount(str(host.store_keys), _STORE_KEYS_INSIDE, is_read_only=True),
+            Mount(host.kernel_volume, _KERNELS_INSIDE),
+        ),
+        memory=_TRAINER_MEMORY,
+        processes=_PROCESSES,
+    )
+    environment = {"OMP_NUM_THREADS": str(usable_cores()), **allocator_environment()}
+    return Part("trainer", "trainer", (), environment, container=container)
+
+
+def _worker(number: int, spec: TrainerSpec, folders: RunFolders, host: ContainerHost) -> Part:
+    _, ticket = link_folders(folders, spec.run_id)
+    container = Container(
+        name=f"deepracer-{spec.run_id}-{WORKER_SERVICE}-{number + 1}",
+        service=f"{WORKER_SERVICE}-{number + 1}",
+        image=host.images.worker,
+        user=f"{host.user_id}:0",
+        # The folder and not the file: a ticket is replaced as a whole, and a mounted file would stay the old one.
+        mounts=(Mount(str(ticket), _SECRETS_INSIDE, is_read_only=True), Mount(host.kernel_volume, _KERNELS_INSIDE)),
+        memory=_WORKER_MEMORY,
+        processes=_PROCESSES,
+    )
+    name = f"worker-{number}"
+    return Part(name, "worker", ("--name", name), worker_environment(), container=container)

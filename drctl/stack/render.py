@@ -1,0 +1,79 @@
+"""Plans as Docker Compose files: readable, commented, and without a secret."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drctl.resources import resource_folder
+from drctl.stack.container_stack import (
+    NETWORK,
+    STORE_PROJECT,
+    STORE_SERVICE,
+    STORE_VOLUME,
+)
+from drctl.storage.location import STORE_PORT
+
+if TYPE_CHECKING:
+    from drctl.stack.plan import RunPlan
+
+
+def render_run(plan: RunPlan) -> str:
+    """Return the compose file of a run.
+
+    Args:
+        plan: Each of its parts has a container.
+    """
+    return _render("run.yml.j2", plan=plan, network=NETWORK, kernels=kernel_volume(plan))
+
+
+def kernel_volume(plan: RunPlan) -> str:
+    """Return the name of the one volume that a plan's containers share."""
+    mounts = [mount for part in plan.parts if part.container for mount in part.container.mounts]
+    (volume,) = {mount.source for mount in mounts if mount.is_volume}
+    return volume
+
+
+def render_store(*, image: str, user_id: int, keys: Path, project: Path) -> str:
+    """Return the compose file of the S3 server.
+
+    Args:
+        image: Our store image.
+        user_id: Its user inside.
+        keys: File with its access key.
+        project: Folder of the drctl project that starts it.
+    """
+    return _render(
+        "store.yml.j2",
+        project=STORE_PROJECT,
+        service=STORE_SERVICE,
+        container=f"{STORE_PROJECT}-{STORE_SERVICE}-1",
+        image=image,
+        user=f"{user_id}:0",
+        network=NETWORK,
+        port=STORE_PORT,
+        keys=str(keys),
+        volume=STORE_VOLUME,
+        folder=str(project),
+    )
+
+
+def _render(template: str, **values: Any) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resource_folder("compose") / "templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML, and every value goes through `quote`
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["quote"] = _quote
+    return environment.get_template(template).render(values)
+
+
+def _quote(value: Any) -> str:
+    """Write a value so that neither YAML nor Compose, which replaces ``$NAME``, reads anything into it."""
+    return json.dumps(value).replace("$", "$$")

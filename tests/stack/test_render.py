@@ -1,0 +1,181 @@
+"""The compose files of runs and store: whole text, then facts, then what Docker Compose thinks of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import jinja2
+import pytest
+import yaml
+
+from drctl.config.settings import Settings
+from drctl.stack import render
+from drctl.stack.container_stack import (
+    ContainerHost,
+    Images,
+    container_plan,
+    images_for,
+    in_containers,
+    link_folders,
+    user_id_for,
+)
+from drctl.stack.drctl_stack import RunFolders, trainer_spec
+from drctl.stack.plan import RunPlan
+from drctl.storage.location import StoreLocation
+
+GOLDEN = Path(__file__).parent / "golden"
+FOLDERS = RunFolders(Path("/home/ann/car"), Path("/home/ann/car/tmp/run-3"), Path("/home/ann/car/tmp/secrets"))
+KEYS = FOLDERS.secrets_folder / "store-keys.json"
+IMAGES = Images("drctl/trainer:1.2.3", "drctl/worker:1.2.3", "drctl/store:1.2.3")
+
+
+@pytest.fixture(autouse=True)
+def _four_cores(monkeypatch):
+    monkeypatch.setattr("drctl.stack.container_stack.usable_cores", lambda: 4)
+
+
+def make_plan(**settings):
+    spec = trainer_spec(
+        Settings(**{"run_id": 3, "workers": 2, **settings}),
+        FOLDERS,
+        StoreLocation("s3", "bucket", endpoint_url="http://127.0.0.1:9000", keys_file=str(KEYS)),
+        run_token="0123456789abcdef",
+        metrics_prefix="rl-deepracer-sagemaker/metrics",
+        advertised_host="10.0.0.1",
+        is_resume=False,
+    )
+    return container_plan(in_containers(spec), FOLDERS, ContainerHost(IMAGES, 1000, "drctl-kernels-abc", KEYS))
+
+
+def render_store(project="/home/ann/car"):
+    return render.render_store(image=IMAGES.store, user_id=1000, keys=KEYS, project=Path(project))
+
+
+def services(plan):
+    return yaml.safe_load(render.render_run(plan))["services"]
+
+
+@pytest.mark.parametrize("name", ["run", "store"])
+def test_whole_file(name):
+    """After a wanted change: write what is rendered over the golden file, and read the difference."""
+    text = render.render_run(make_plan()) if name == "run" else render_store()
+    assert text == (GOLDEN / f"{name}.yml").read_text()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 16])
+def test_one_trainer_and_every_worker(workers):
+    found = services(make_plan(workers=workers))
+    assert set(found) == {"algo", *(f"robomaker-{number}" for number in range(1, workers + 1))}
+    names = [service["container_name"] for service in found.values()]
+    assert len(set(names)) == workers + 1
+    commands = [found[f"robomaker-{number}"]["command"] for number in range(1, workers + 1)]
+    assert commands == [["--name", f"worker-{number}"] for number in range(workers)]
+
+
+@pytest.mark.parametrize("run_id", [0, 7])
+def test_names_that_tools_look_for(run_id):
+    """Contract 0: project, network, ``algo`` and ``robomaker`` in the containers' names."""
+    found = yaml.safe_load(render.render_run(make_plan(run_id=run_id)))
+    assert found["name"] == f"deepracer-{run_id}"
+    assert found["networks"] == {"sagemaker-local": {"name": "sagemaker-local", "external": True}}
+    names = sorted(service["container_name"] for service in found["services"].values())
+    assert names == [f"deepracer-{run_id}-{part}" for part in ("algo-1", "robomaker-1", "robomaker-2")]
+
+
+def test_every_container_is_hardened():
+    store = yaml.safe_load(render_store())["services"]["minio"]
+    for service in (*services(make_plan()).values(), store):
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["read_only"] is service["init"] is True
+        assert service["tmpfs"] == ["/tmp"]
+        assert service["restart"] == "on-failure"
+        assert service["stop_grace_period"] == "30s"
+        assert service["user"] == "1000:0"
+        assert service["mem_limit"]
+        assert service["pids_limit"]
+        assert "/var/run/docker.sock" not in str(service)
+
+
+def test_nobody_outside_reaches_a_port():
+    assert not any("ports" in service for service in services(make_plan()).values())
+    (port,) = yaml.safe_load(render_store())["services"]["minio"]["ports"]
+    assert port == {"target": 9000, "published": "9000", "host_ip": "127.0.0.1"}
+
+
+def test_workers_see_their_ticket_and_no_key():
+    keys, ticket = link_folders(FOLDERS, 3)
+    worker = services(make_plan())["robomaker-1"]
+    assert [(mount["source"], mount["target"], mount.get("read_only", False)) for mount in worker["volumes"]] == [
+        (str(ticket), "/run/secrets", True),
+        ("kernels", "/var/cache/drctl", False),
+    ]
+    assert ticket not in keys.parents
+    assert keys not in ticket.parents
+    assert not [name for name in worker["environment"] if name.startswith("AWS_")]
+
+
+def test_the_trainer_is_told_how_things_look_from_inside():
+    trainer = make_plan().trainer
+    assert trainer["store"]["endpoint_url"] == "http://minio:9000"
+    inside = {mount["target"] for mount in services(make_plan())["algo"]["volumes"]}
+    assert trainer["store"]["keys_file"] in inside
+    link = trainer["link"]
+    assert (link["ipc_folder"], link["tcp_host"], link["tcp_port"], link["advertised_host"]) == (
+        *(None, "0.0.0.0", 7303, "algo"),
+    )
+    for name in ("local_ticket", "remote_ticket"):
+        assert str(Path(link[name]).parent) in inside
+    assert Path(link["local_ticket"]).parent != Path(link["remote_ticket"]).parent
+
+
+def test_a_plan_survives_its_file():
+    plan = make_plan()
+    assert RunPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+def test_containers_never_run_as_root():
+    assert (user_id_for(1000), user_id_for(0)) == (1000, 10001)
+
+
+def test_settings_name_other_images():
+    found = images_for(Settings(sagemaker_image="me/trainer:1", robomaker_image=None), "1.2.3")
+    assert found == Images("me/trainer:1", "drctl/worker:1.2.3", "drctl/store:1.2.3")
+
+
+def test_no_value_can_break_out_of_its_place():
+    odd = '/home/a "b" $HOME: {x} #1'
+    labels = yaml.safe_load(render_store(odd))["services"]["minio"]["labels"]
+    assert labels["drctl.project"] == odd.replace("$", "$$")  # Compose reads $$ as $
+
+
+def test_a_template_with_an_unknown_name_is_an_error(monkeypatch, tmp_path):
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "store.yml.j2").write_text("{{ unknown }}")
+    monkeypatch.setattr(render, "resource_folder", lambda _name: tmp_path)
+    with pytest.raises(jinja2.UndefinedError, match="unknown"):
+        render_store()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", ["run", "store"])
+def test_docker_compose_accepts_it(name, tmp_path):
+    if shutil.which("docker") is None:
+        if os.environ.get("CI"):
+            pytest.fail("there is no docker command; scripts/docker-engine installs one")
+        pytest.skip("there is no docker command; scripts/docker-engine installs one")
+    file = tmp_path / "compose.yml"
+    file.write_text(render.render_run(make_plan()) if name == "run" else render_store('/home/a "b" $HOME'))
+    argv = ["docker", "compose", "--file", str(file), "config", "--format", "json"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    found = json.loads(done.stdout)["services"]
+    if name == "run":
+        assert set(found) == {"algo", "robomaker-1", "robomaker-2"}
+    else:
+        assert found["minio"]["labels"]["drctl.project"] in ('/home/a "b" $HOME', '/home/a "b" $$HOME')
