@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets as _random
 from dataclasses import dataclass
@@ -44,5 +45,10 @@ def write_secret(path: Path, secret: Secret) -> None:
 def read_or_create_secret(path: Path, length: int = 32) -> Secret:
     """Read a secret file, or make one with `length` random bytes in URL-safe letters."""
     if not path.exists():
-        write_secret(path, Secret(_random.token_urlsafe(length)))
+        draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+        write_secret(draft, Secret(_random.token_urlsafe(length)))
+        # The first of several creators wins, so that all of them read the same secret.
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
     return Secret(path.read_text())

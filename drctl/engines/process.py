@@ -20,7 +20,7 @@ from drctl.engines.identity import ProcessIdentity
 from drctl.engines.lock import RunLock
 from drctl.engines.logs import FOLDER, follow, last_lines, log_path
 from drctl.engines.state import STATE_FILE, EngineState, read_state, write_state
-from drctl.engines.supervisor import OUTCOME_FILE, STOP_FILE
+from drctl.engines.supervisor import ENDPOINTS_FILE, OUTCOME_FILE, STOP_FILE
 from drctl.errors import FailedError, FormatError
 from drctl.stack.plan import LINK_FOLDER, PLAN_FILE, RunPlan, read_plan, write_plan
 
@@ -138,7 +138,7 @@ def clear_run(run_folder: Path) -> None:
         plan = read_plan(run_folder)
         if plan is not None:
             Path(plan.ticket).unlink(missing_ok=True)
-    for name in (PLAN_FILE, STATE_FILE, STOP_FILE, OUTCOME_FILE, TRAINER_FILE):
+    for name in (PLAN_FILE, STATE_FILE, STOP_FILE, OUTCOME_FILE, ENDPOINTS_FILE, TRAINER_FILE):
         (run_folder / name).unlink(missing_ok=True)
     shutil.rmtree(run_folder / LINK_FOLDER, ignore_errors=True)
 

@@ -32,6 +32,7 @@ STOP_FILE = "stop"
 """In the run folder: its presence says that the user asked for the end of the run."""
 
 OUTCOME_FILE = "outcome.json"
+ENDPOINTS_FILE = "endpoints.json"
 EXIT_INTERRUPTED = 143
 
 _TICK_S = 0.5

@@ -148,6 +148,7 @@ def prepare(
         _check_containers,
         _open_store,
         _check_files,
+        _check_stop_rule,
         _check_reward,
         _check_packages,
         _check_port,
@@ -162,9 +163,12 @@ def prepare(
             errors.append(error)
     if errors:
         raise combine_errors(sorted(errors, key=lambda error: _ORDER.get(error.exit_status, 9)))
-    found.notes += [*_stop_rule_notes(found), *_worker_notes(found)]
+    found.notes += _worker_notes(found)
     return found.finish()
 
+
+STEP_CAP: Final = "max_steps_per_iteration"
+"""Name of the step cap among a checkpoint's conditions."""
 
 # What the user wrote comes before what the machine lacks, and that before what exists already.
 _ORDER: Final = {3: 0, 4: 1, 5: 2}
@@ -345,9 +349,12 @@ def _check_resume(found: _Draft, content: PrefixContent, where: str, *, force: b
         return
     params_file = found.project.settings.local_s3_training_params_file
     found.differences = describe_differences(found.files, found.keys, params_file, found.store)
+    cap, former_cap = found.project.settings.train_max_steps_per_iteration, content.conditions.get(STEP_CAP)
+    if STEP_CAP in content.conditions and cap != former_cap:
+        found.differences.append(f"DR_TRAIN_MAX_STEPS_PER_ITERATION was {former_cap or 'unset'}, is {cap or 'unset'}")
     if found.differences and not force:
         raise ConflictError(
-            f"files or settings differ from those the model was trained with ({len(found.differences)} differences)",
+            "files or settings differ from those the model was trained with",
             where="\n".join([where, *found.differences]),
             expected="the same files and settings, so that the training goes on exactly",
             fix="drctl start-training --resume -f goes on with the files as they are now",
@@ -377,16 +384,16 @@ def _check_writing(found: _Draft) -> None:
     found.store.delete(key)
 
 
-def _stop_rule_notes(found: _Draft) -> list[Message]:
+def _check_stop_rule(found: _Draft) -> None:
     rules = found.hyperparameters
     settings = found.project.settings
     if rules is None:
-        return []
+        return
     if settings.train_stop_when != "score" and rules.target_score is not None:
         text = (
             f"term_cond_avg_score={rules.target_score:g} has no effect: DR_TRAIN_STOP_WHEN={settings.train_stop_when}"
         )
-        return [Message(text)]
+        found.notes.append(Message(text))
     if settings.train_stop_when == "score" and rules.target_score is None:
         source = settings.origin("DR_TRAIN_STOP_WHEN").source
         raise ConfigError(
@@ -395,7 +402,6 @@ def _stop_rule_notes(found: _Draft) -> list[Message]:
             expected="term_cond_avg_score in hyperparameters.json, or another rule",
             fix=fix_for("DR_TRAIN_STOP_WHEN", "laps", source),
         )
-    return []
 
 
 def _worker_notes(found: _Draft) -> list[Message]:

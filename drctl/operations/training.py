@@ -237,7 +237,6 @@ def plan_training(found: Preparation, run_token: str) -> RunPlan:
         run_token=run_token,
         metrics_prefix=found.keys.metrics_prefix,
         advertised_host=_advertised_host(project.settings.link_listen),
-        is_resume=found.is_resume,
     )
     if is_in_containers(project):
         return plan_containers(project, spec, folders)

@@ -61,7 +61,6 @@ def trainer_spec(
     run_token: str,
     metrics_prefix: str,
     advertised_host: str,
-    is_resume: bool,
 ) -> TrainerSpec:
     """Build what the trainer is told.
 
@@ -72,7 +71,6 @@ def trainer_spec(
         run_token: Random name of this start.
         metrics_prefix: Folder of the metrics files in the bucket.
         advertised_host: How other machines reach this one.
-        is_resume: Continue from the newest complete checkpoint.
     """
     run_id = settings.run_id
     invite = invite_path(folders.secrets_folder, run_id)
@@ -101,7 +99,6 @@ def trainer_spec(
         keep_gb=settings.keep_gb,
         network_heads=settings.network_heads,
         sim_trace_log=settings.sim_trace_log,
-        is_resume=is_resume,
     )
 
 

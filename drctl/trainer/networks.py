@@ -51,7 +51,6 @@ class ActorCritic:
 
     Attributes:
         parameters: Trainable float32 tensors by canonical name, in their inner order; see `canonical`.
-        draws: Uniform numbers that one sample of the action needs.
     """
 
     def __init__(
@@ -59,7 +58,6 @@ class ActorCritic:
     ) -> None:
         self._layout = layout
         self._is_continuous = num_actions is None
-        self.draws = Gaussian.draws if num_actions is None else Categorical.draws
         self._is_shared = heads == "shared"
         self._has_patches = _reads_patches(layout)
         self._first_dense = "embedder.dense.0.weight" if layout.embedder_dense else "middleware.0.weight"

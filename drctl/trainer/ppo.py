@@ -247,7 +247,6 @@ class PpoLearner:
             self._network,
             compute_dtype(precision),
             self._device,
-            shards=self._shards,
             seed=self._seed,
             is_greedy=is_greedy,
             rows_at_once=self._rows_at_once,

@@ -38,6 +38,9 @@ class LinkSpec:
 class TrainerSpec:
     """Everything that is not in the files of the model's snapshot.
 
+    Whether a training begins or goes on is no part of it: a trainer continues from the newest complete checkpoint under
+    the prefix, and begins where there is none.
+
     Worlds, start positions, evaluation trials and the best-model metric stand in ``<P>/training_params.yaml``; the
     user's files under ``<P>/custom_files/``.
 
@@ -58,7 +61,6 @@ class TrainerSpec:
         keep_gb: Space for the thinned history of checkpoints, in GB (1e9 bytes).
         network_heads: ``shared`` trunk for policy and value or ``separate`` networks.
         sim_trace_log: Whether workers print a SIM_TRACE_LOG line per step.
-        is_resume: Continue from the newest complete checkpoint under the prefix.
     """
 
     run_id: int
@@ -77,7 +79,6 @@ class TrainerSpec:
     keep_gb: float
     network_heads: Literal["shared", "separate"]
     sim_trace_log: bool
-    is_resume: bool
 
     def to_json(self) -> dict[str, Any]:
         """Return the mapping that `from_json` reads; it holds no secret."""

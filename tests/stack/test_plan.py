@@ -23,7 +23,6 @@ def make_plan(**settings):
         run_token="token",
         metrics_prefix="rl-deepracer-sagemaker/metrics",
         advertised_host="10.0.0.1",
-        is_resume=False,
     )
     return training_plan(spec, FOLDERS)
 

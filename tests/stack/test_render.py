@@ -46,7 +46,6 @@ def make_plan(**settings):
         run_token="0123456789abcdef",
         metrics_prefix="rl-deepracer-sagemaker/metrics",
         advertised_host="10.0.0.1",
-        is_resume=False,
     )
     return container_plan(in_containers(spec), FOLDERS, ContainerHost(IMAGES, 1000, "drctl-kernels-abc", KEYS))
 

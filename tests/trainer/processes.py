@@ -85,7 +85,6 @@ class Processes:
             keep_gb=10.0,
             network_heads="shared",
             sim_trace_log=False,
-            is_resume=False,
         )
         self.run_folder = folder / "run"
         self.run_folder.mkdir(parents=True)

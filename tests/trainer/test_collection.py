@@ -182,7 +182,7 @@ def test_a_failing_reward_function_is_told_with_its_episode(run):
     assert problem.what == "division by zero"
     assert problem.where == "reward_function.py:7: 1 / 0 (training episode 2 of iteration 3, step 2)"
     assert problem.expected == "no division"
-    assert problem.fix == "correct reward_function.py, then: drctl start-training --resume -f"
+    assert problem.fix == "correct custom_files/reward_function.py, then start the training again"
     details = caught.value.details
     assert details.params == {"steps": 2.0, "x": "<class 'object'>"}
     assert (details.start.episode, details.step, details.line) == (2, 2, 7)

@@ -9,11 +9,11 @@ import threading
 import time
 
 import pytest
-from drctl.storage.directory import DirectoryStore
 
 from drctl.errors import ConflictError
+from drctl.storage.directory import DirectoryStore
 from drctl.trainer import lease as lease_module
-from drctl.trainer.lease import Holder, Lease, acquire, is_gone, process_start, read_holder
+from drctl.trainer.lease import Holder, Lease, LeaseLostError, acquire, is_gone, process_start, read_holder
 
 KEY = "model/.drctl/lease.json"
 
@@ -92,7 +92,7 @@ def test_check_and_renewal_notice_a_takeover(store, monkeypatch):
     lease = take(store, "mine", on_lost=lambda _: lost.set())
     lease.check()
     plant(store, epoch=2)
-    with pytest.raises(ConflictError, match="another trainer has taken this model over"):
+    with pytest.raises(LeaseLostError, match="another trainer has taken this model over"):
         lease.check()
     assert lost.wait(5.0)
     lease.release()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from drctl.errors import UnavailableError
+from drctl.errors import FormatError, UnavailableError
 from drctl.formats.checkpoint_index import parse_checkpoint_index
 from drctl.formats.episode_status import EpisodeStatus
 from drctl.formats.manifest import Counters, SlotState
@@ -183,3 +183,23 @@ def test_a_store_that_fails_for_a_while_holds_the_publish_up(tmp_path, monkeypat
     publisher.put("model/some", b"object")
     assert store.get("model/some") == b"object"
     assert heard == ["the disk is full", "the disk is full", "None"]
+
+
+def test_checkpoints_of_which_none_can_be_loaded_are_not_written_over(tmp_path):
+    store = DirectoryStore(tmp_path / "bucket")
+    play(store, None, 1)
+    for number in (0, 1):
+        store.put(KEYS.weights(number), b"damaged")
+    with pytest.raises(FormatError, match="no checkpoint under model can be loaded") as caught:
+        load_newest_complete(store, KEYS, load_manifests(store, KEYS))
+    assert "drctl start-training -w" in caught.value.problems[0].fix
+
+
+def test_each_old_optimizer_is_deleted_once(tmp_path):
+    store = DirectoryStore(tmp_path / "bucket")
+    deleted = []
+    delete = store.delete
+    store.delete = lambda key: (deleted.append(key), delete(key))
+    play(store, None, 5)
+    optimizers = [key for key in deleted if key.startswith(KEYS.optimizers_folder)]
+    assert optimizers == [KEYS.optimizer(number) for number in range(4)]

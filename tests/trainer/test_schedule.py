@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from drctl.formats.training_params import WorldParams
 
+from drctl.formats.training_params import WorldParams
 from drctl.trainer.schedule import evaluation_starts, training_starts
 
 

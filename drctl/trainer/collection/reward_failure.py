@@ -70,7 +70,7 @@ def reward_error(message: RewardFailed, start: EpisodeStart | None) -> EpisodeRe
         trouble.message,
         where=where,
         expected=message.expected or None,
-        fix=f"correct {trouble.file}, then: drctl start-training --resume -f",
+        fix=f"correct custom_files/{trouble.file}, then start the training again",
     )
     error.details = trouble
     return error
