@@ -13,6 +13,7 @@ from drctl.formats.network_layout import DEEP, MIDDLE, SHALLOW
 from drctl.simulation.episode import EpisodeRecord, EpisodeStart
 from drctl.trainer.ppo import PpoLearner, minibatch_size, policy_loss, value_loss
 from drctl.trainer.rollout import Episode
+from drctl.trainer.shards import Shards, default_shards
 from drctl.trainer.transitions import Transitions
 
 DISCRETE = DiscreteActionSpace((-30.0, 0.0, 30.0), (0.6,) * 3)
@@ -20,10 +21,12 @@ CONTINUOUS = ContinuousActionSpace(-30.0, 30.0, 0.5, 2.0)
 QUIET = {"on_minibatch": lambda *_: None}
 
 
-def make(action_space=DISCRETE, network=SHALLOW, *, seed=0, heads="shared", precision="fp32", **hyperparameters):
+def make(
+    action_space=DISCRETE, network=SHALLOW, *, seed=0, heads="shared", precision="fp32", shards=None, **hyperparameters
+):
     metadata = ModelMetadata(action_space, neural_network=network)
     settings = {"minibatch_size": 8, "num_epochs": 2, "gamma": 0.9, **hyperparameters}
-    return PpoLearner(metadata, Hyperparameters(**settings), seed=seed, heads=heads, precision=precision)
+    return PpoLearner(metadata, Hyperparameters(**settings), seed=seed, heads=heads, precision=precision, shards=shards)
 
 
 def record():
@@ -137,9 +140,8 @@ def test_one_step_equals_plain_torch():
     assert stats.epochs[0].policy_loss == pytest.approx(0.0, abs=1e-5)
     for name, after in tensors(learner).items():
         gradient = weights[name].grad
-        moment = learner._optimizer.state[learner._network.parameters[name]]["exp_avg"]
         # Adam's first moment after one step is a tenth of the gradient, and the step lr * g / (|g| + eps).
-        moment = learner._network.canonical(name, moment)
+        moment = learner._network.canonical(name, learner._optimizer.exp_avg[name])
         torch.testing.assert_close(10 * moment, gradient, rtol=1e-3, atol=1e-3 * gradient.abs().max().item(), msg=name)
         gradient = 10 * moment
         expected = start[name] - 0.01 * gradient / (gradient.abs() + 1e-5)
@@ -171,7 +173,7 @@ def test_a_truncated_episode_needs_its_final_frame():
 
 
 def test_each_epoch_visits_every_transition_once_in_a_new_order(monkeypatch):
-    learner = make(minibatch_size=8, num_epochs=3)
+    learner = make(minibatch_size=8, num_epochs=3, shards=2)
     seen = []
     gather = Transitions.gather
 
@@ -182,7 +184,7 @@ def test_each_epoch_visits_every_transition_once_in_a_new_order(monkeypatch):
     monkeypatch.setattr(Transitions, "gather", watch)
     calls = []
     stats = learner.update(random_episodes(learner), 0, lambda done, total: calls.append((done, total)))
-    epochs = [[number for part in seen[first : first + 3] for number in part] for first in (0, 3, 6)]
+    epochs = [[number for part in seen[first : first + 6] for number in part] for first in (0, 6, 12)]
     assert all(sorted(epoch) == list(range(24)) for epoch in epochs)
     assert len({str(epoch) for epoch in epochs}) == 3
     assert calls == [(done, 9) for done in range(1, 10)]
@@ -206,14 +208,12 @@ def test_minibatches_hold_the_right_rows_and_the_remainder_is_dropped():
 
 def test_a_large_minibatch_in_parts_makes_the_same_step():
     whole, parts = make(minibatch_size=24, num_epochs=1), make(minibatch_size=24, num_epochs=1)
-    parts._rows_at_once = 7
+    parts._rows_at_once = 5
     episodes = random_episodes(whole, lengths=(12, 13))
     first, second = (learner.update(episodes, 0, **QUIET).epochs[0] for learner in (whole, parts))
     assert second.value_loss == pytest.approx(first.value_loss, rel=1e-5)
-    moments = [learner._optimizer.state for learner in (whole, parts)]
-    for name, parameter in whole._network.parameters.items():
-        expected = moments[0][parameter]["exp_avg"]
-        gradient = moments[1][parts._network.parameters[name]]["exp_avg"]
+    for name, expected in whole._optimizer.exp_avg.items():
+        gradient = parts._optimizer.exp_avg[name]
         torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item() + 1e-9)
 
 
@@ -224,6 +224,33 @@ def test_equal_seeds_give_equal_weights_bit_for_bit(action_space):
         learner.update(random_episodes(learner), 0, **QUIET)
     assert same_weights(learners[0], learners[1])
     assert not same_weights(learners[0], learners[2])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_weights_depend_on_the_shards_and_not_on_the_threads(precision):
+    learners = [make(precision=precision, shards=shards) for shards in (2, 2, 3)]
+    for learner, threads in zip(learners, (1, 2, 2), strict=True):
+        learner._shards = Shards(learner.shards, threads=threads)
+        learner._optimizer._shards = learner._shards
+        learner.update(random_episodes(learner), 0, **QUIET)
+    assert same_weights(learners[0], learners[1])
+    assert not same_weights(learners[0], learners[2])
+
+
+@pytest.mark.parametrize("minibatch_size", [1, 7])
+def test_more_shards_than_rows_make_the_same_step(minibatch_size):
+    one, many = (make(shards=shards, minibatch_size=minibatch_size, num_epochs=1) for shards in (1, 8))
+    episodes = random_episodes(one, lengths=(minibatch_size,))
+    first, second = (learner.update(episodes, 0, **QUIET).epochs[0] for learner in (one, many))
+    assert second.value_loss == pytest.approx(first.value_loss, rel=1e-5)
+    for name, expected in one._optimizer.exp_avg.items():
+        gradient = many._optimizer.exp_avg[name]
+        torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item() + 1e-9)
+
+
+def test_there_are_as_many_shards_as_wanted_or_one_per_core():
+    assert make(shards=3).shards == 3
+    assert make().shards == default_shards(torch.device("cpu"))
 
 
 def test_the_iteration_decides_the_shuffling():

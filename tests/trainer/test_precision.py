@@ -1,5 +1,6 @@
 """The number format follows from the hardware."""
 
+import os
 import subprocess
 import sys
 
@@ -43,6 +44,26 @@ def test_the_allocator_keeps_what_an_update_frees():
     largest_buffer_bytes = 1 << 30
     assert int(environment["MALLOC_MMAP_THRESHOLD_"]) > largest_buffer_bytes
     assert int(environment["MALLOC_TRIM_THRESHOLD_"]) > largest_buffer_bytes
+
+
+def test_the_allocator_keeps_what_any_thread_frees():
+    # Fills and frees the same 96 MB in a second thread again and again; an arena of its own holds 64 MB at most.
+    code = """
+import resource, threading
+import numpy as np
+def work():
+    for _ in range(20):
+        np.ones(12_000_000)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+faults = []
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print(faults[-1] - faults[1])
+"""
+    environment = {**os.environ, **allocator_environment()}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1000  # otherwise some 8000
 
 
 def test_the_allocator_is_known_without_loading_torch():
