@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -19,7 +19,7 @@ import drctl
 from drctl.cli import config, evaluation, files, images, logs, status, tracks, training, worker
 from drctl.cli.context import Invocation
 from drctl.cli.output import Output, OutputFormat, detect_output, show, show_error
-from drctl.errors import DrctlError, InterruptedByUserError, UsageError
+from drctl.errors import DrctlError, InterruptedByUserError, UnavailableError, UsageError
 from drctl.result import Result
 
 HELP = """Train DeepRacer cars on this machine.
@@ -85,6 +85,11 @@ def _build() -> typer.Typer:
     return app
 
 
+_EXTRAS: Final = frozenset(
+    ("av", "gymnasium", "msgpack", "numba", "numpy", "openvino", "PIL", "tensorboard", "torch", "zmq")
+)
+"""Packages of the extras sim and train, by the names they are imported by."""
+
 app = _build()
 
 
@@ -110,6 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DrctlError as error:
         show_error(error, command, output)
         return error.exit_status
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        show_error(_lacking(error.name), command, output)
+        return UnavailableError.exit_status
     except (KeyboardInterrupt, typer.Abort):
         show_error(InterruptedByUserError("interrupted"), command, output)
         return InterruptedByUserError.exit_status
@@ -120,6 +130,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _CommandLineProblem as error:
         return _refuse(error, command, output)
     return outcome if isinstance(outcome, int) else 0
+
+
+def _lacking(package: str) -> UnavailableError:
+    return UnavailableError(
+        f"this command needs the package {package}, which is not installed",
+        where=sys.executable,
+        expected="drctl with simulator and trainer",
+        fix="pip install 'drctl[local]'",
+    )
 
 
 def _refuse(error: Any, command: str, output: Output) -> int:

@@ -55,7 +55,14 @@ PORT_PATIENCE_S: Final = 1.0
 """How long a run that has just ended may hold its port: the system closes a killed process's sockets last."""
 
 # Module -> the extra that installs it (DESIGN 3).
-_NEEDED: Final = {"torch": "train", "tensorboard": "train", "numba": "sim", "zmq": "sim", "msgpack": "sim"}
+_NEEDED: Final = {
+    "torch": "train",
+    "tensorboard": "train",
+    "numpy": "sim",
+    "numba": "sim",
+    "zmq": "sim",
+    "msgpack": "sim",
+}
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,6 @@ def prepare(
         _check_port,
         _check_disk,
         lambda draft: _check_prefix(draft, wipe=wipe, force=force),
-        _check_writing,
     ]
     for check in checks:
         try:
@@ -163,6 +169,7 @@ def prepare(
             errors.append(error)
     if errors:
         raise combine_errors(sorted(errors, key=lambda error: _ORDER.get(error.exit_status, 9)))
+    _check_writing(found)  # the one check that leaves a trace: the bucket's folder
     found.notes += _worker_notes(found)
     return found.finish()
 
@@ -224,6 +231,8 @@ def _check_files(found: _Draft) -> None:
 
 
 def _check_reward(found: _Draft) -> None:
+    if _missing_packages(found):
+        return  # `_check_packages` says so
     from drctl.operations.reward_check import check_reward
     from drctl.simulation.track.library import load_track
 
@@ -245,10 +254,14 @@ def _check_reward(found: _Draft) -> None:
     found.notes += check_reward(source, found.files.places[REWARD_FUNCTION], track, found.metadata)
 
 
-def _check_packages(found: _Draft) -> None:
+def _missing_packages(found: _Draft) -> list[str]:
     # In containers only the reward function is tried here; the images have the rest.
-    needed = ("numba",) if is_in_containers(found.project) else tuple(_NEEDED)
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    needed = ("numpy", "numba") if is_in_containers(found.project) else tuple(_NEEDED)
+    return [name for name in needed if importlib.util.find_spec(name) is None]
+
+
+def _check_packages(found: _Draft) -> None:
+    missing = _missing_packages(found)
     if missing:
         extras = ", ".join(sorted({_NEEDED[name] for name in missing}))
         raise UnavailableError(
