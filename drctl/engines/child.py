@@ -131,11 +131,8 @@ class Child:
         self.note(f"ended: {describe_exit(status)}")
         return True
 
-    def schedule_restart(self, at_least_s: float = 0.0) -> bool:
+    def schedule_restart(self) -> bool:
         """Plan the next start after a pause that doubles with each restart.
-
-        Args:
-            at_least_s: Shortest pause.
 
         Returns:
             False when the restarts that are allowed within the window are used up.
@@ -146,12 +143,17 @@ class Child:
         used = len(self._restart_times)
         if used >= self._restart.limit:
             return False
-        delay = max(at_least_s, self._restart.first_delay_s * 2**used)
+        delay = self._restart.first_delay_s * 2**used
         self._restart_times.append(now)
         self._restarts += 1
         self._next_start = now + delay
         self.note(f"starting again in {delay:.1f} s ({used + 1} of {self._restart.limit} restarts)")
         return True
+
+    def schedule_return(self, delay_s: float) -> None:
+        """Plan the next start of a part that left as it should; this does not count as a restart."""
+        self._next_start = time.time() + delay_s
+        self.note(f"has left; it returns in {delay_s:.0f} s unless the run ends before")
 
     def cancel_restart(self) -> None:
         """Leave it ended."""

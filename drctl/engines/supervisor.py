@@ -41,7 +41,7 @@ _LEAVE_S = 2.0
 
 _TERMINATE_S = 1.0
 _WORKER_LEFT_S = 3.0
-"""Pause before a worker that said the run was over is started again; the trainer's own end comes sooner."""
+"""After so long a worker that was told the run is over is started again; normally the trainer's end comes first."""
 
 _TAIL_LINES = 12
 
@@ -140,7 +140,10 @@ class Supervisor:
             self._end(self._ending_of_trainer())
         elif child is self._trainer and status == ConflictError.exit_status:
             self._end(_failure(child, self._folder, "another trainer has taken the model over", "conflict", 5))
-        elif not child.schedule_restart(_WORKER_LEFT_S if status == 0 else 0.0):
+        elif status == 0:
+            # A worker goes when the trainer says goodbye, which may be seen before the trainer's own end.
+            child.schedule_return(_WORKER_LEFT_S)
+        elif not child.schedule_restart():
             limit = self._plan.restart
             what = (
                 f"{child.part.name} died {limit.limit + 1} times within {limit.window_s / 60:g} minutes, "

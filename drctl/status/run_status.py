@@ -140,6 +140,11 @@ class RunReader:
             FormatError: The run was started by another version.
             UnavailableError: It runs in containers, and Docker does not answer.
         """
+        status = self._read(now)
+        # Its supervisor may have ended the run and left after the state was read; what it wrote last is there by now.
+        return self._read(now) if status is not None and status.is_orphaned else status
+
+    def _read(self, now: float | None) -> RunStatus | None:
         plan = read_plan(self._run_folder)
         state = engine_of_run(self._run_folder).state(self._run_folder)
         if plan is None or state is None:

@@ -96,6 +96,15 @@ def test_the_run_ends_with_the_outcome_of_its_trainer(start, part_of, ended):
     assert part_of(folder, "worker-0").last_exit == 0
 
 
+def test_a_worker_that_leaves_before_its_trainer_has_not_died(start, ended, part_of):
+    goodbye = "(folder / 'outcome.json').touch()\ntime.sleep(0.5)\nfinish()"
+    folder = start(goodbye, restart=RestartPolicy(limit=0))
+    state = ended(folder)
+    assert (state.reason, state.message) == ("finished", "enough episodes")
+    worker = part_of(folder, "worker-0")
+    assert (worker.last_exit, worker.restarts) == (0, 0)
+
+
 @pytest.mark.slow
 def test_a_worker_that_does_not_leave_is_asked_and_then_killed(start, ended, part_of):
     stubborn = "leaves = False\nsignal.signal(signal.SIGTERM, lambda *_: None)\nwhile True: time.sleep(1)"

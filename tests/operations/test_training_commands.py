@@ -14,15 +14,27 @@ from drctl.operations import training
 from drctl.operations.training import read_project_run
 
 PREFIX = "rl-deepracer-sagemaker"
-DRIVE = "report('collecting', checkpoint={'last': 3, 'best': 2})\ntime.sleep(1)\n"
+# Goes on once the start has seen it drive, however slow the machine is.
+DRIVE = """
+report('collecting', checkpoint={'last': 3, 'best': 2})
+while not (folder / "seen").exists() and os.getppid() == parent:
+    time.sleep(0.05)
+"""
 
 
 @pytest.fixture
 def drctl(project, planner, monkeypatch, capsys):
     """Type a command in the project; parts of its runs are small programs."""
+    wait_until_ready = training._wait_until_ready
+
+    def wait_and_tell(project, *arguments):
+        status = wait_until_ready(project, *arguments)
+        (project.run_folder / "seen").touch()
+        return status
 
     def type_in(*words, body=None):
         monkeypatch.setattr(training, "plan_training", planner(body) if body else planner())
+        monkeypatch.setattr(training, "_wait_until_ready", wait_and_tell)
         status = main(["--project", str(project.root), "--set", "DR_RUN_ID=7", *words])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
@@ -52,11 +64,8 @@ def test_a_run_that_fails_while_it_is_followed_gives_its_exit_status(drctl):
         "code": "reward_failed",
     }
     status, _, err = drctl("start-training", body=DRIVE + f"finish('failed', 'the reward raised', 3, [{problem!r}])")
-    assert status == 3
-    assert (
-        err
-        == "error[reward_failed]: reward_function raised\n  where:    reward_function.py:3\n  fix:      correct it\n"
-    )
+    text = "error[reward_failed]: reward_function raised\n  where:    reward_function.py:3\n  fix:      correct it\n"
+    assert (status, err) == (3, text)
 
 
 def test_quiet_returns_at_once(drctl, project):

@@ -208,6 +208,18 @@ def test_a_status_of_an_earlier_start_says_nothing_about_this_one(tmp_path):
     assert json.loads(json.dumps(status.to_json()))["phase"] == "collecting"
 
 
+def test_a_supervisor_that_ends_its_run_while_it_is_read_was_not_killed(tmp_path):
+    class SlowStore(DirectoryStore):
+        def get(self, key):
+            write_state(tmp_path, engine(supervisor=GONE, phase="ended", reason="finished", exit_status=0))
+            return super().get(key)
+
+    write_plan(plan(tmp_path))
+    write_state(tmp_path, engine(supervisor=GONE))
+    status = read_run(tmp_path, SlowStore(tmp_path / "bucket"))
+    assert (status.phase, status.is_orphaned, status.exit_status) == ("ended", False, 0)
+
+
 def test_runs_are_found_by_their_number(tmp_path):
     for number in (10, 2):
         folder = tmp_path / "tmp" / f"run-{number}"
