@@ -51,13 +51,14 @@ class ActorCritic:
 
     Attributes:
         parameters: Trainable float32 tensors by canonical name, in their inner order; see `canonical`.
+        distribution: Kind of the action's distribution.
     """
 
     def __init__(
         self, layout: NetworkLayout, num_actions: int | None, *, heads: Heads, seed: int, device: torch.device
     ) -> None:
         self._layout = layout
-        self._is_continuous = num_actions is None
+        self.distribution: type[Gaussian | Categorical] = Categorical if num_actions else Gaussian
         self._is_shared = heads == "shared"
         self._has_patches = _reads_patches(layout)
         self._first_dense = "embedder.dense.0.weight" if layout.embedder_dense else "middleware.0.weight"
@@ -90,6 +91,12 @@ class ActorCritic:
         """
         large = [name for name, tensor in self.parameters.items() if tensor.dim() == 2 and not name.startswith(_HEADS)]
         return {} if dtype == torch.float32 else {name: self.parameters[name].detach().to(dtype) for name in large}
+
+    def refresh_copies(self, copies: Mapping[str, Tensor]) -> None:
+        """Make what `copies_in` gave equal to the parameters as they are now."""
+        with torch.no_grad():
+            for name, copy in copies.items():
+                copy.copy_(self.parameters[name])
 
     def weights_for(self, dtype: torch.dtype, parameters: Mapping[str, Tensor] | None = None) -> Weights:
         """Return the weights ready to compute in a type: trunks converted and scaled to pixels, heads float32.
@@ -124,7 +131,7 @@ class ActorCritic:
         features = self._run_trunk(weights, "", pixels)
         output = functional.linear(features, weights["policy.weight"], weights["policy.bias"])
         distribution: ActionDistribution = (
-            Gaussian(output, weights["log_std"]) if self._is_continuous else Categorical(output)
+            Gaussian(output, weights["log_std"]) if self.distribution is Gaussian else Categorical(output)
         )
         if not self._is_shared:
             features = self._run_trunk(weights, "value_", pixels)

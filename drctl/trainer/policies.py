@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,16 +10,16 @@ import torch
 from torch import Tensor
 
 from drctl.simulation.random import EVALUATION_OFFSET, STREAM_ACTION, keyed_uniforms
+from drctl.trainer.cuda_graph import CudaGraph
 from drctl.trainer.rollout import Actions
 from drctl.trainer.transitions import as_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from drctl.simulation.episode import EpisodeStart
-    from drctl.trainer.distributions import ActionDistribution
     from drctl.trainer.networks import ActorCritic
 
 
@@ -34,7 +35,7 @@ class NetworkPolicy:
         device: Where the network is.
         seed: Of the action noise.
         is_greedy: Take the likeliest action, or the mean, instead of drawing one.
-        rows_at_once: Rows that go through the network together.
+        rows_at_once: Rows that go through the network together; a GPU takes all that there are.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class NetworkPolicy:
         self._seed = seed
         self._is_greedy = is_greedy
         self._rows_at_once = rows_at_once
+        self._recorded: _Recorded | None = None
         with torch.inference_mode():
             self._weights = {
                 name: tensor.clone() if tensor is network.parameters[name] else tensor
@@ -68,30 +70,56 @@ class NetworkPolicy:
             raise ValueError(
                 f"expected as many frames as starts and steps, got {len(frames)}, {len(starts)} and {len(steps)}"
             )
+        uniforms = None if self._is_greedy else self._uniforms(starts, steps)
+        if self._device.type == "cuda":
+            return self._replay(frames, uniforms)
         with torch.inference_mode():
-            pixels = as_tensor(frames).to(self._device)
+            pixels = as_tensor(frames)
             parts = [
-                self._decide(pixels[rows], starts[rows], steps[rows])
+                self._decide(pixels[rows], None if uniforms is None else uniforms[rows])
                 for rows in (
                     slice(first, first + self._rows_at_once) for first in range(0, len(frames), self._rows_at_once)
                 )
             ]
-            actions, log_probs, values = (torch.cat(columns).cpu().numpy() for columns in zip(*parts, strict=True))
-        return Actions(actions, log_probs, values)
+            return Actions(*(torch.cat(columns).numpy() for columns in zip(*parts, strict=True)))
 
-    def _decide(
-        self, pixels: Tensor, starts: Sequence[EpisodeStart], steps: NDArray[np.int64]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _replay(self, frames: NDArray[np.uint8], uniforms: Tensor | None) -> Actions:
+        """Decide on a GPU; what is recorded are all rows of a collection's batch, which always has as many."""
+        with torch.inference_mode():
+            if self._recorded is None or len(self._recorded.pixels) != len(frames):
+                self._recorded = _Recorded(self._decide, frames, uniforms, self._device)
+            return self._recorded.replay(frames, uniforms)
+
+    def _decide(self, pixels: Tensor, uniforms: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         distribution, values = self._network.forward(self._weights, pixels)
-        actions = distribution.mode() if self._is_greedy else self._draw(distribution, starts, steps)
+        actions = distribution.mode() if uniforms is None else distribution.sample(uniforms)
         return actions, distribution.log_prob(actions), values
 
-    def _draw(
-        self, distribution: ActionDistribution, starts: Sequence[EpisodeStart], steps: NDArray[np.int64]
-    ) -> Tensor:
+    def _uniforms(self, starts: Sequence[EpisodeStart], steps: NDArray[np.int64]) -> Tensor:
         episodes = np.fromiter((start.episode for start in starts), np.int64, len(starts))
         stream = STREAM_ACTION + (EVALUATION_OFFSET if starts[0].phase == "evaluation" else 0)
-        uniforms = keyed_uniforms(
-            self._seed, stream, starts[0].iteration, episodes, steps.astype(np.int64), distribution.draws
-        )
-        return distribution.sample(torch.from_numpy(uniforms).to(self._device))
+        draws = self._network.distribution.draws
+        uniforms = keyed_uniforms(self._seed, stream, starts[0].iteration, episodes, steps.astype(np.int64), draws)
+        return torch.from_numpy(uniforms)
+
+
+class _Recorded:
+    """A policy's decision for a fixed number of rows, recorded for a GPU."""
+
+    def __init__(
+        self,
+        decide: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor, Tensor]],
+        frames: NDArray[np.uint8],
+        uniforms: Tensor | None,
+        device: torch.device,
+    ) -> None:
+        self.pixels = as_tensor(frames).to(device)
+        self._uniforms = None if uniforms is None else uniforms.to(device)
+        compute = partial(decide, self.pixels, self._uniforms)
+        self._decision = CudaGraph(compute, compute)
+
+    def replay(self, frames: NDArray[np.uint8], uniforms: Tensor | None) -> Actions:
+        self.pixels.copy_(as_tensor(frames))
+        if self._uniforms is not None and uniforms is not None:
+            self._uniforms.copy_(uniforms)
+        return Actions(*(column.cpu().numpy() for column in self._decision.replay()))

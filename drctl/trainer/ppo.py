@@ -21,12 +21,13 @@ from drctl.formats.frozen_graph import encode_policy
 from drctl.formats.network_layout import NETWORKS
 from drctl.simulation.random import STREAM_SHUFFLE, keyed_permutation
 from drctl.trainer import learner_state
+from drctl.trainer.cuda_graph import CudaGraph
 from drctl.trainer.gae import Estimate, estimate_advantages, standardise
 from drctl.trainer.memory import release_free_memory
 from drctl.trainer.networks import ActorCritic, Heads, Weights
 from drctl.trainer.optimizer import Adam
 from drctl.trainer.policies import NetworkPolicy
-from drctl.trainer.precision import Precision, PrecisionRequest, compute_dtype, precision_on
+from drctl.trainer.precision import Precision, PrecisionRequest, compute_dtype, compute_reproducibly, precision_on
 from drctl.trainer.shards import Shards, default_shards
 from drctl.trainer.transitions import Minibatch, Transitions, as_tensor
 
@@ -148,6 +149,8 @@ class PpoLearner:
         self._hyperparameters = hyperparameters
         self._seed = seed
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if self._device.type == "cuda":
+            compute_reproducibly()
         self.precision: Precision = precision_on(self._device, precision)
         self.device_name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
         count = shards if shards is not None and self._device.type == "cpu" else default_shards(self._device)
@@ -156,7 +159,9 @@ class PpoLearner:
         layout = NETWORKS[metadata.neural_network]
         self._network = ActorCritic(layout, metadata.num_actions, heads=heads, seed=seed, device=self._device)
         self._optimizer = Adam(self._network.parameters, hyperparameters.learning_rate, self._shards)
+        self._copies = self._network.copies_in(compute_dtype(self.precision))
         self._rows_at_once = _ROWS_AT_ONCE[self._device.type]
+        self._recorded_steps: dict[int, tuple[Minibatch, CudaGraph[Tensor]]] = {}
 
     @property
     def description(self) -> str:
@@ -193,17 +198,19 @@ class PpoLearner:
         per_epoch = len(transitions) // size
         total = per_epoch * self._hyperparameters.num_epochs
         epochs = []
+        step = self._replay_step if self._device.type == "cuda" and size <= self._rows_at_once else self._step
         with self._undone_on_failure():
-            copies = self._network.copies_in(compute_dtype(self.precision))
+            self._network.refresh_copies(self._copies)
             for epoch in range(self._hyperparameters.num_epochs):
                 order = keyed_permutation(self._seed, STREAM_SHUFFLE, iteration, epoch, len(transitions))
-                sums = np.zeros(4)
+                sums = torch.zeros(4, dtype=torch.float64, device=self._device)
                 for number in range(per_epoch):
-                    sums += self._step(transitions, order[number * size : (number + 1) * size], copies)
-                    if not np.isfinite(sums).all():
-                        raise self._broken(transitions, iteration, epoch)
+                    sums += step(transitions, order[number * size : (number + 1) * size])
                     on_minibatch(epoch * per_epoch + number + 1, total)
-                epochs.append(EpochStats(*(sums / per_epoch).tolist()))
+                means = (sums / per_epoch).tolist()
+                if not np.isfinite(means).all():
+                    raise self._broken(transitions, iteration, epoch)
+                epochs.append(EpochStats(*means))
             if not all(bool(parameter.isfinite().all()) for parameter in self._network.parameters.values()):
                 raise self._broken(transitions, iteration, self._hyperparameters.num_epochs - 1)
         return UpdateStats(tuple(epochs), total * size, time.perf_counter() - started)
@@ -280,20 +287,35 @@ class PpoLearner:
                 values[number] = float(self._network.forward(weights, frame)[1])
         return values
 
-    def _step(self, transitions: Transitions, numbers: NDArray[np.int64], copies: Weights) -> NDArray[np.float64]:
-        """Make one gradient step; return the means that `EpochStats` holds."""
+    def _step(self, transitions: Transitions, numbers: NDArray[np.int64]) -> Tensor:
+        """Make one gradient step; return the means that `EpochStats` holds, float64, shape (4,), on the device."""
         numbers = np.sort(numbers)
         rows = self._shards.split(len(numbers))
 
         def learn(shard: int) -> tuple[Weights, Tensor]:
-            return self._differentiate(transitions.gather(numbers[rows[shard]]), len(numbers), copies)
+            return self._differentiate(transitions.gather(numbers[rows[shard]]), len(numbers))
 
         gradients, sums = zip(*self._shards.run(learn), strict=True)
-        self._optimizer.step([gradient for gradient in gradients if gradient], copies)
-        means: NDArray[np.float64] = (torch.stack(sums).sum(dim=0) / len(numbers)).cpu().numpy()
-        return means
+        self._optimizer.step([gradient for gradient in gradients if gradient], self._copies)
+        return torch.stack(sums).sum(dim=0) / len(numbers)
 
-    def _differentiate(self, batch: Minibatch, count: int, copies: Weights) -> tuple[Weights, Tensor]:
+    def _replay_step(self, transitions: Transitions, numbers: NDArray[np.int64]) -> Tensor:
+        """Make the step of `_step` on a GPU, which is handed it as a whole; the result is overwritten by the next."""
+        count = len(numbers)
+        if count not in self._recorded_steps:
+            batch = transitions.gather(numbers)
+
+            def learn() -> Tensor:
+                gradients, sums = self._differentiate(batch, count)
+                self._optimizer.step([gradients], self._copies)
+                return sums / count
+
+            self._recorded_steps[count] = batch, CudaGraph(learn, lambda: self._differentiate(batch, count))
+        batch, step = self._recorded_steps[count]
+        transitions.gather(numbers, into=batch)
+        return step.replay()
+
+    def _differentiate(self, batch: Minibatch, count: int) -> tuple[Weights, Tensor]:
         """Differentiate the loss of some rows, as a part of the mean over `count` rows.
 
         Returns:
@@ -302,7 +324,7 @@ class PpoLearner:
         """
         # Leaves of its own, so that no other shard adds to their gradients.
         leaves = {
-            name: copies.get(name, parameter).detach().requires_grad_()
+            name: self._copies.get(name, parameter).detach().requires_grad_()
             for name, parameter in self._network.parameters.items()
         }
         gradients: Weights = {}

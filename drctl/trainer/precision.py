@@ -52,3 +52,14 @@ def precision_on(device: torch.device, request: PrecisionRequest) -> Precision:
 def compute_dtype(precision: Precision) -> torch.dtype:
     """Return torch's type of a number format."""
     return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def compute_reproducibly() -> None:
+    """Make a GPU's convolutions and products those of their number format, and the same in every run.
+
+    By default cuDNN computes float32 convolutions in TF32, whose mantissa has 10 bits instead of 23, and takes
+    algorithms that add in an order of their own each time.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True

@@ -59,7 +59,7 @@ class Transitions:
     ) -> None:
         self._frames = [as_tensor(episode.frames) for episode in episodes]
         if device.type != "cpu":
-            self._frames = [torch.cat(self._frames).to(device)]
+            self._frames = [_on_device(self._frames, device)]
         self._ends = np.cumsum([len(frames) for frames in self._frames])
         self._actions = as_tensor(np.concatenate([episode.actions for episode in episodes])).to(device)
         self._log_probs = as_tensor(np.concatenate([episode.log_probs for episode in episodes])).to(device)
@@ -74,33 +74,53 @@ class Transitions:
         """Return the largest absolute target of the value function; not finite when one of them is not."""
         return float(self._returns.abs().max())
 
-    def gather(self, numbers: NDArray[np.int64]) -> Minibatch:
+    def gather(self, numbers: NDArray[np.int64], into: Minibatch | None = None) -> Minibatch:
         """Collect transitions, in ascending order of their numbers.
 
         Args:
             numbers: Numbers of transitions, each at most once, shape (B,).
+            into: A minibatch of B transitions whose tensors are overwritten; None for a new one.
         """
         numbers = np.sort(numbers)
-        index = torch.from_numpy(numbers).to(self._device)
-        return Minibatch(
-            self._gather_frames(numbers),
-            self._actions[index],
-            self._log_probs[index],
-            self._advantages[index],
-            self._returns[index],
-        )
+        index = self._index(numbers)
+        batch = into or self._empty(len(numbers))
+        self._gather_frames(numbers, batch.frames)
+        for source, target in (
+            (self._actions, batch.actions),
+            (self._log_probs, batch.log_probs),
+            (self._advantages, batch.advantages),
+            (self._returns, batch.returns),
+        ):
+            torch.index_select(source, 0, index, out=target)
+        return batch
 
-    def _gather_frames(self, numbers: NDArray[np.int64]) -> Tensor:
-        shape = self._frames[0].shape[1:]
-        frames = torch.empty((len(numbers), *shape), dtype=torch.uint8, device=self._device)
+    def _empty(self, count: int) -> Minibatch:
+        columns = (self._frames[0], self._actions, self._log_probs, self._advantages, self._returns)
+        return Minibatch(*(column.new_empty((count, *column.shape[1:])) for column in columns))
+
+    def _gather_frames(self, numbers: NDArray[np.int64], frames: Tensor) -> None:
         stops = np.searchsorted(numbers, self._ends)
         start = 0
         for source, end, stop in zip(self._frames, self._ends, stops, strict=True):
             if stop > start:
-                rows = torch.from_numpy(numbers[start:stop] - (end - len(source))).to(self._device)
+                rows = self._index(numbers[start:stop] - (end - len(source)))
                 torch.index_select(source, 0, rows, out=frames[start:stop])
             start = stop
-        return frames
+
+    def _index(self, numbers: NDArray[np.int64]) -> Tensor:
+        index = torch.from_numpy(numbers)
+        # From memory that the GPU reads by itself, or the copy would wait until the GPU has done all that it was given.
+        return index if self._device.type == "cpu" else index.pin_memory().to(self._device, non_blocking=True)
+
+
+def _on_device(parts: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Lay tensors end to end in a device's memory; on this side nothing is copied."""
+    whole = torch.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype=parts[0].dtype, device=device)
+    start = 0
+    for part in parts:
+        whole[start : start + len(part)].copy_(part)
+        start += len(part)
+    return whole
 
 
 def as_tensor(array: NDArray[Any]) -> Tensor:
