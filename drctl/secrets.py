@@ -25,9 +25,14 @@ class Secret:
     __str__ = __repr__
 
 
+def secrets_path(root: Path) -> Path:
+    """Return ``tmp/secrets`` of a project folder; nothing is made."""
+    return root / "tmp" / "secrets"
+
+
 def secrets_folder(root: Path) -> Path:
     """Return ``tmp/secrets`` of a project folder, made with access for its owner alone."""
-    folder = root / "tmp" / "secrets"
+    folder = secrets_path(root)
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     return folder

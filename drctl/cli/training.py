@@ -39,6 +39,9 @@ def start_training(
     stack: Annotated[
         str | None, typer.Option("--stack", help="Which software runs, for this call; else DR_SIMAPP_SOURCE.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show the files and commands of a start; nothing is started.")
+    ] = False,
 ) -> Result | None:
     """Train a car: start trainer (Sagemaker) and workers (Robomaker), then show how it goes.
 
@@ -50,6 +53,10 @@ def start_training(
     invocation = invocation_of(ctx)
     chosen = {"DR_DOCKER_STYLE": engine, "DR_SIMAPP_SOURCE": stack}
     project = invocation.load_project_to_start({name: value for name, value in chosen.items() if value is not None})
+    if dry_run:
+        from drctl.operations.dry_run import preview_training
+
+        return preview_training(project)
     shown: list[Message] = []
 
     def report(message: Message) -> None:

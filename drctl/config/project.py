@@ -56,6 +56,11 @@ class Project:
         return self.root / "tmp" / f"run-{self.settings.run_id}"
 
     @property
+    def secrets_path(self) -> Path:
+        """Where keys and passwords lie; it may be missing."""
+        return secrets.secrets_path(self.root)
+
+    @property
     def secrets_folder(self) -> Path:
         """Where keys and passwords lie; made when first asked for, for its owner alone."""
         return secrets.secrets_folder(self.root)

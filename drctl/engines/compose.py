@@ -22,12 +22,15 @@ from drctl.engines.docker import (
     find_containers,
     last_words,
     run_docker,
+    volume_argv,
 )
+from drctl.engines.engine import Preview
 from drctl.engines.lock import RunLock
 from drctl.engines.logs import FOLDER, last_lines, log_path
 from drctl.engines.state import STATE_FILE, EnginePhase, EngineState, PartState, read_state, write_state
 from drctl.engines.supervisor import EXIT_INTERRUPTED, OUTCOME_FILE, STOP_FILE
 from drctl.errors import ConflictError, FailedError, Problem
+from drctl.secrets import secrets_folder
 from drctl.stack.container_stack import COMPOSE_FILE, IMAGE_USER, TRAINER_FOLDER, TRAINER_SERVICE
 from drctl.stack.plan import PLAN_FILE, RunPlan, read_plan, write_plan
 from drctl.stack.render import kernel_volume, render_run
@@ -52,6 +55,12 @@ class ComposeEngine:
     def __init__(self, echo: Echo = lambda _command: None) -> None:
         self._echo = echo
 
+    def preview(self, plan: RunPlan) -> Preview:
+        """See `Engine.preview`."""
+        folder = Path(plan.run_folder)
+        commands = (volume_argv(kernel_volume(plan), KERNELS_LABEL), _up(folder))
+        return Preview({str(folder / COMPOSE_FILE): render_run(plan)}, tuple(("docker", *words) for words in commands))
+
     def up(self, plan: RunPlan, lock: RunLock) -> None:  # noqa: ARG002 - Docker outlives whoever holds a lock
         """See `Engine.up`."""
         folder = Path(plan.run_folder)
@@ -67,7 +76,7 @@ class ComposeEngine:
         (folder / COMPOSE_FILE).write_text(render_run(plan))
         ensure_volume(kernel_volume(plan), self._echo, KERNELS_LABEL)
         write_state(folder, _first_state(plan))
-        done = run_docker([*_compose(folder), "up", "--detach", "--no-build"], self._echo)
+        done = run_docker(_up(folder), self._echo)
         if done.returncode:
             self.down(folder, at_once=True)
             raise FailedError(
@@ -195,6 +204,10 @@ def _compose(folder: Path) -> list[str]:
     return ["compose", "--ansi", "never", "--file", str(folder / COMPOSE_FILE)]
 
 
+def _up(folder: Path) -> list[str]:
+    return [*_compose(folder), "up", "--detach", "--no-build"]
+
+
 def _own(plan: RunPlan) -> list[ContainerFacts]:
     return [one for one in find_containers(plan.compose_project) if one.owner == plan.project]
 
@@ -204,6 +217,7 @@ def _make_folders(plan: RunPlan) -> None:
     folder = Path(plan.run_folder)
     (folder / FOLDER).mkdir(exist_ok=True)
     ticket = Path(plan.ticket).parent
+    secrets_folder(Path(plan.project))
     # Keys of an earlier start are worth nothing to this one.
     shutil.rmtree(ticket.parent, ignore_errors=True)
     ticket.parent.mkdir(mode=0o700)

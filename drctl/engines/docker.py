@@ -100,13 +100,18 @@ def last_words(done: subprocess.CompletedProcess[str]) -> list[str]:
     return (done.stderr + done.stdout).strip().splitlines()[-_TAIL_LINES:]
 
 
+def is_installed() -> bool:
+    """Tell whether there is a docker command."""
+    return shutil.which("docker") is not None
+
+
 def check_docker() -> None:
     """Make sure that Docker and Docker Compose are there.
 
     Raises:
         UnavailableError: What is missing, and how to get it.
     """
-    if shutil.which("docker") is None:
+    if not is_installed():
         raise _not_installed()
     found = run_docker(["version", "--format", "{{.Server.Version}}"])
     if found.returncode:
@@ -130,16 +135,26 @@ def image_id(name: str) -> str:
     return "" if found.returncode else found.stdout.strip().removeprefix("sha256:")[:12]
 
 
+def network_argv(name: str) -> list[str]:
+    """Return the command, behind ``docker``, that makes a network."""
+    return ["network", "create", name]
+
+
 def ensure_network(name: str, echo: Echo) -> None:
     """Make a network unless it is there."""
     if run_docker(["network", "inspect", name]).returncode:
-        change(["network", "create", name], echo)
+        change(network_argv(name), echo)
+
+
+def volume_argv(name: str, *labels: str) -> list[str]:
+    """Return the command, behind ``docker``, that makes a named volume."""
+    return ["volume", "create", *(f"--label={label}" for label in labels), name]
 
 
 def ensure_volume(name: str, echo: Echo, *labels: str) -> None:
     """Make a named volume unless it is there; Docker fills it from the first image that mounts it."""
     if run_docker(["volume", "inspect", name]).returncode:
-        change(["volume", "create", *(f"--label={label}" for label in labels), name], echo)
+        change(volume_argv(name, *labels), echo)
 
 
 def run_build(argv: Sequence[str], on_line: Callable[[str], None]) -> int:

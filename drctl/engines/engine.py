@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -11,8 +12,28 @@ from drctl.engines.state import EngineState
 from drctl.stack.plan import RunPlan
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What a start would do.
+
+    Attributes:
+        files: Text of each file that it would write for people to read, by path.
+        commands: Argument lists of the programs that it would start, in order.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    commands: tuple[tuple[str, ...], ...] = ()
+
+
 class Engine(Protocol):
     """Starts, stops and watches the parts of a run; it knows nothing of trainings."""
+
+    def preview(self, plan: RunPlan) -> Preview:
+        """Tell what `up` would do; nothing is started, written or asked.
+
+        Args:
+            plan: What to run.
+        """
 
     def up(self, plan: RunPlan, lock: RunLock) -> None:
         """Start every part of a plan and return once they are started, not once they are ready.

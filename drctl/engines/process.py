@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import drctl
+from drctl.engines.engine import Preview
 from drctl.engines.identity import ProcessIdentity
 from drctl.engines.lock import RunLock
 from drctl.engines.logs import FOLDER, follow, last_lines, log_path
@@ -35,6 +36,10 @@ _STOPPED: dict[str, Any] = {"reason": "stopped", "message": "stopped by its user
 
 class ProcessEngine:
     """`Engine` for this machine."""
+
+    def preview(self, plan: RunPlan) -> Preview:
+        """See `Engine.preview`."""
+        return Preview(commands=tuple(part.argv for part in plan.parts))
 
     def up(self, plan: RunPlan, lock: RunLock) -> None:
         """See `Engine.up`."""

@@ -9,9 +9,20 @@ from typing import Final
 
 from drctl.engines.compose import give_to_container, refuse_foreign
 from drctl.engines.container_logs import read_log
-from drctl.engines.docker import Echo, change, ensure_network, ensure_volume, find_containers, last_words, run_docker
+from drctl.engines.docker import (
+    Echo,
+    change,
+    ensure_network,
+    ensure_volume,
+    find_containers,
+    last_words,
+    network_argv,
+    run_docker,
+    volume_argv,
+)
+from drctl.engines.engine import Preview
 from drctl.errors import UnavailableError
-from drctl.secrets import Secret
+from drctl.secrets import Secret, secrets_folder
 from drctl.stack.container_stack import COMPOSE_FILE, NETWORK, STORE_PROJECT, STORE_VOLUME
 from drctl.stack.render import render_store
 from drctl.storage.location import STORE_PORT, write_store_keys
@@ -39,6 +50,13 @@ class StoreContainer:
         self._echo = echo
         self._folder = project / "tmp" / STORE_PROJECT
 
+    def preview(self) -> Preview:
+        """Tell what `start` would do where nothing is there yet; nothing is started, written or asked."""
+        commands = (network_argv(NETWORK), volume_argv(STORE_VOLUME), self._up())
+        return Preview(
+            {str(self._folder / COMPOSE_FILE): self._render()}, tuple(("docker", *words) for words in commands)
+        )
+
     def start(self) -> bool:
         """Start the server and wait until it is well.
 
@@ -53,6 +71,7 @@ class StoreContainer:
         is_new = not any(one.status == "running" for one in find_containers(STORE_PROJECT))
         if is_new:
             _check_port()
+        secrets_folder(self._project)
         if not self._keys.exists():
             from drctl.storage.s3 import StoreKeys
 
@@ -62,11 +81,9 @@ class StoreContainer:
         ensure_volume(STORE_VOLUME, self._echo)
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / COMPOSE_FILE
-        text = render_store(image=self._image, user_id=self._user_id, keys=self._keys, project=self._project)
         if is_new or not file.exists():
-            file.write_text(text)
-        up = ["up", "--detach", "--no-build", "--wait", "--wait-timeout", str(_READY_LIMIT_S)]
-        done = run_docker([*self._compose(), *up], self._echo)
+            file.write_text(self._render())
+        done = run_docker(self._up(), self._echo)
         if done.returncode:
             words = [line for one in find_containers(STORE_PROJECT) for line in read_log(one.name, _LOG_LINES)]
             if is_new:
@@ -89,6 +106,13 @@ class StoreContainer:
         if own:
             change([*self._compose(), "down", "--timeout", "10"], self._echo)
         return bool(own)
+
+    def _render(self) -> str:
+        return render_store(image=self._image, user_id=self._user_id, keys=self._keys, project=self._project)
+
+    def _up(self) -> list[str]:
+        up = ["up", "--detach", "--no-build", "--wait", "--wait-timeout", str(_READY_LIMIT_S)]
+        return [*self._compose(), *up]
 
     def _compose(self) -> list[str]:
         return ["compose", "--ansi", "never", "--file", str(self._folder / COMPOSE_FILE)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import drctl
 from drctl.engines import docker
 from drctl.engines.compose import refuse_foreign
+from drctl.engines.engine import Preview
 from drctl.engines.store_container import StoreContainer
 from drctl.errors import DrctlError, NotSupportedError, Problem, UnavailableError, combine_errors
 from drctl.stack.container_stack import (
@@ -91,6 +92,11 @@ def stop_store(project: Project, echo: Echo = lambda _command: None) -> bool:
     return _store(project, echo).stop()
 
 
+def preview_store(project: Project) -> Preview:
+    """Tell how the store's server would be started."""
+    return _store(project, lambda _command: None).preview()
+
+
 def plan_containers(project: Project, spec: TrainerSpec, folders: RunFolders) -> RunPlan:
     """Make the plan of a training in containers.
 
@@ -100,10 +106,19 @@ def plan_containers(project: Project, spec: TrainerSpec, folders: RunFolders) ->
         folders: Where the run keeps its things.
     """
     images = _images(project)
-    # Named by the image: a new one brings its own kernels, and an old one's would have to be compiled anew.
-    volume = f"drctl-kernels-{docker.image_id(images.worker)}"
-    host = ContainerHost(images, user_id_for(os.getuid()), volume, project.secrets_folder / STORE_KEYS_FILE)
+    host = ContainerHost(
+        images, user_id_for(os.getuid()), _kernel_volume(images.worker), project.secrets_path / STORE_KEYS_FILE
+    )
     return container_plan(in_containers(spec), folders, host)
+
+
+def _kernel_volume(image: str) -> str:
+    """Return the volume of the workers' image: a new one brings its own kernels, an old one's would be compiled anew.
+
+    A preview may meet a machine without Docker or the image.
+    """
+    known = docker.image_id(image) if docker.is_installed() else ""
+    return f"drctl-kernels-{known or 'of-the-image'}"
 
 
 def _images(project: Project) -> Images:
@@ -111,7 +126,7 @@ def _images(project: Project) -> Images:
 
 
 def _store(project: Project, echo: Echo) -> StoreContainer:
-    keys = project.secrets_folder / STORE_KEYS_FILE
+    keys = project.secrets_path / STORE_KEYS_FILE
     return StoreContainer(project.root, keys, image=_images(project).store, user_id=user_id_for(os.getuid()), echo=echo)
 
 

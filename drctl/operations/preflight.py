@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from drctl.config.registry import fix_for, refused_settings
@@ -37,10 +38,12 @@ from drctl.operations.snapshot import (
     UserFiles,
     describe_differences,
     gather_files,
+    has_local_files,
 )
 from drctl.result import Message
 from drctl.stack.drctl_stack import LOOPBACK, usable_cores
 from drctl.stack.plan import LINK_PORT_BASE
+from drctl.storage.directory import DirectoryStore
 from drctl.storage.location import open_store, project_store_location
 
 if TYPE_CHECKING:
@@ -89,6 +92,23 @@ class Preparation:
     files: UserFiles
     content: PrefixContent
     differences: tuple[str, ...]
+    notes: tuple[Message, ...]
+
+
+@dataclass(frozen=True)
+class PlanBasis:
+    """What a plan is made of; a `Preparation` has it too.
+
+    Attributes:
+        project: The project.
+        location: Where the bucket is.
+        keys: Object keys of the model.
+        notes: What is worth knowing and wrong in no way.
+    """
+
+    project: Project
+    location: StoreLocation
+    keys: ModelKeys
     notes: tuple[Message, ...]
 
 
@@ -172,6 +192,33 @@ def prepare(
     _check_writing(found)  # the one check that leaves a trace: the bucket's folder
     found.notes += _worker_notes(found)
     return found.finish()
+
+
+def check_without_starting(project: Project) -> PlanBasis:
+    """Check what can be checked on the project alone: neither Docker nor a server is asked, nothing is written.
+
+    Raises:
+        DrctlError: Everything that was found to stand against a start.
+    """
+    found = _Draft(project, is_resume=False, provide_store=lambda: None)
+    settings = project.settings
+    keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
+    location = project_store_location(project)
+    found.location = location
+    if location.kind == "directory" or has_local_files(project):
+        # Where the project has files of its own the bucket is not asked for any.
+        found.store = DirectoryStore(Path(location.folder or project.data_folder))
+    else:
+        found.notes.append(Message("the custom files are in the bucket; they were not looked at", "warning"))
+    errors: list[DrctlError] = []
+    for check in (_check_settings, _check_files, _check_stop_rule, _check_reward, _check_packages):
+        try:
+            check(found)
+        except DrctlError as error:
+            errors.append(error)
+    if errors:
+        raise combine_errors(sorted(errors, key=lambda error: _ORDER.get(error.exit_status, 9)))
+    return PlanBasis(project, location, keys, (*found.notes, *_worker_notes(found)))
 
 
 STEP_CAP: Final = "max_steps_per_iteration"

@@ -55,6 +55,12 @@ class UserFiles:
         }
 
 
+def has_local_files(project: Project) -> bool:
+    """Tell whether a project has custom files of its own, so that those in the bucket do not count."""
+    by_name = chosen_files(project)
+    return any(by_name[name][0].is_file() for name in CUSTOM_FILES)
+
+
 def gather_files(project: Project, store: ObjectStore, location: StoreLocation) -> UserFiles:
     """Read the user's files: the project's own or, where it has none, those in the bucket.
 
@@ -63,7 +69,7 @@ def gather_files(project: Project, store: ObjectStore, location: StoreLocation) 
     """
     by_name = chosen_files(project)
     chosen = {name: by_name[name] for name in CUSTOM_FILES}
-    if any(path.is_file() for path, _ in chosen.values()):
+    if has_local_files(project):
         contents, places, problems = _read_local(project.root, {name: path for name, (path, _) in chosen.items()})
     else:
         keys = {name: key for name, (_, key) in chosen.items()}

@@ -30,7 +30,7 @@ from drctl.errors import (
 )
 from drctl.formats.object_keys import ModelKeys
 from drctl.operations.containers import is_in_containers, plan_containers, provide_store, stop_store
-from drctl.operations.preflight import Preparation, prepare
+from drctl.operations.preflight import PlanBasis, Preparation, prepare
 from drctl.result import Level, Message, Result
 from drctl.stack.drctl_stack import RunFolders, trainer_spec, training_plan
 from drctl.stack.plan import RestartPolicy, read_plan
@@ -52,7 +52,7 @@ _LOG_LINES = 12
 # Exit status of an ended run -> the kind of error that gives it; each problem carries its own code.
 _ERRORS: dict[int, type[DrctlError]] = {3: FormatError, 4: UnavailableError, 5: ConflictError}
 
-Planner = Callable[[Preparation, str], "RunPlan"]
+Planner = Callable[["PlanBasis | Preparation", str], "RunPlan"]
 Report = Callable[[Message], None]
 
 
@@ -221,7 +221,7 @@ def describe_model(project: Project, status: RunStatus) -> tuple[Message, ...]:
     return tuple(lines)
 
 
-def plan_training(found: Preparation, run_token: str) -> RunPlan:
+def plan_training(found: PlanBasis | Preparation, run_token: str) -> RunPlan:
     """Make the plan of a training of our own stack.
 
     Args:
@@ -229,7 +229,7 @@ def plan_training(found: Preparation, run_token: str) -> RunPlan:
         run_token: Random name of this start of the run.
     """
     project = found.project
-    folders = RunFolders(project.root, project.run_folder, project.secrets_folder)
+    folders = RunFolders(project.root, project.run_folder, project.secrets_path)
     spec = trainer_spec(
         project.settings,
         folders,

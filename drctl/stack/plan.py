@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from drctl.errors import FormatError
 
-VERSION = 1
+VERSION = 2
 PLAN_FILE = "plan.json"
 
 LINK_FOLDER = "link"
@@ -49,6 +49,36 @@ class LogPolicy:
 
 
 @dataclass(frozen=True)
+class CloudWatch:
+    """Where containers send their logs beside this machine.
+
+    Attributes:
+        region: AWS region.
+        group: Log group.
+        stream: Name of each container's stream, with Docker's ``{{.Name}}`` for the container's.
+    """
+
+    region: str
+    group: str
+    stream: str
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a container that others than its network reach.
+
+    Attributes:
+        target: Inside.
+        published: On this machine.
+        address: Of this machine; ``0.0.0.0`` for all of them.
+    """
+
+    target: int
+    published: int
+    address: str
+
+
+@dataclass(frozen=True)
 class Mount:
     """A folder or file of this machine, or a named volume, inside a container.
 
@@ -80,6 +110,9 @@ class Container:
         mounts: What it sees of this machine; the rest of its file system is read-only.
         memory: Most memory, in Docker's notation, such as ``2g``.
         processes: Most processes and threads.
+        gpus: Ids of the GPUs that it may use; ``all`` alone for every one.
+        ports: What it offers beyond its network.
+        entrypoint: Program in place of the image's own; empty for that.
     """
 
     name: str
@@ -89,6 +122,9 @@ class Container:
     mounts: tuple[Mount, ...]
     memory: str
     processes: int
+    gpus: tuple[str, ...] = ()
+    ports: tuple[Port, ...] = ()
+    entrypoint: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +168,7 @@ class RunPlan:
         log: See `LogPolicy`.
         stop_grace_s: How long a trainer may take to finish the publish under way when the run is stopped; the workers
             and the rest need up to 3 s more, which keeps the promise of 15 s (DESIGN 4.8).
+        cloud_watch: Where containers send their logs as well, or None.
     """
 
     run_id: int
@@ -148,6 +185,7 @@ class RunPlan:
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     log: LogPolicy = field(default_factory=LogPolicy)
     stop_grace_s: float = 11.0
+    cloud_watch: CloudWatch | None = None
 
     @property
     def compose_project(self) -> str:
@@ -178,6 +216,7 @@ class RunPlan:
             fields["parts"] = tuple(_part(part) for part in fields["parts"])
             fields["restart"] = RestartPolicy(**fields["restart"])
             fields["log"] = LogPolicy(**fields["log"])
+            fields["cloud_watch"] = fields["cloud_watch"] and CloudWatch(**fields["cloud_watch"])
             return cls(**fields)
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(
@@ -195,6 +234,9 @@ def _part(data: Mapping[str, Any]) -> Part:
     if fields.get("container") is not None:
         inner = dict(fields["container"])
         inner["mounts"] = tuple(Mount(**mount) for mount in inner["mounts"])
+        inner["ports"] = tuple(Port(**port) for port in inner["ports"])
+        for name in ("gpus", "entrypoint"):
+            inner[name] = tuple(inner[name])
         fields["container"] = Container(**inner)
     return Part(**fields)
 

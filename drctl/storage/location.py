@@ -129,7 +129,7 @@ def project_store_location(project: Project) -> StoreLocation:
         "s3",
         bucket,
         endpoint_url=f"http://127.0.0.1:{STORE_PORT}",
-        keys_file=str((project.secrets_folder / STORE_KEYS_FILE).absolute()),
+        keys_file=str((project.secrets_path / STORE_KEYS_FILE).absolute()),
     )
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from engines.engine_case import RUN_ID, STORE_VOLUME, EngineProject, ask_docker, need_docker
 
+from drctl.cli.app import main
+from drctl.engines.docker import find_containers
 from drctl.engines.lock import RunLock
 from drctl.engines.logs import log_path
 from drctl.engines.process import ProcessEngine
 from drctl.engines.state import read_state
+from drctl.operations.project import init_project
 from drctl.stack.plan import PARENT_PID, Part, RestartPolicy, RunPlan
 
 PRELUDE = """
@@ -134,3 +139,40 @@ def part_of():
 @pytest.fixture
 def ended():
     return _ended
+
+
+@pytest.fixture(scope="session")
+def images():
+    """A Docker engine with the images of this checkout, and no store on it."""
+    need_docker()
+    if find_containers("s3"):
+        pytest.fail("a store runs on this machine; drctl stop-all in its project stops it")
+    assert main(["build-images"]) == 0
+    yield
+    for container in ask_docker("ps", "--all", "--quiet", "--filter", "label=drctl.part").split():
+        ask_docker("rm", "--force", container)
+    if STORE_VOLUME in ask_docker("volume", "ls", "--quiet").split():
+        ask_docker("volume", "rm", STORE_VOLUME)
+
+
+@pytest.fixture
+def engine_project(request, tmp_path, monkeypatch):
+    """Make a project for an engine; what runs of it is ended afterwards."""
+    made = []
+
+    def make(case):
+        if case.is_on_docker:
+            request.getfixturevalue("images")
+        for name in [name for name in os.environ if name.startswith(("DR_", "AWS_"))]:
+            monkeypatch.delenv(name)
+        for module in ("drctl.engines.store_container", "drctl.stack.render"):
+            monkeypatch.setattr(f"{module}.STORE_VOLUME", STORE_VOLUME)
+        project = EngineProject(tmp_path / "project", case)
+        init_project(project.root)
+        made.append(project)
+        return project
+
+    yield make
+    for project in made:
+        project.drctl("stop-all", "-f")
+        ProcessEngine().down(project.root / "tmp" / f"run-{RUN_ID}", at_once=True)

@@ -1,0 +1,148 @@
+"""What the tests of every engine need of one: how it is chosen, how a part is killed from outside, what it leaves."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from drctl.cli.app import main
+from drctl.config.project import load_project
+from drctl.engines.docker import find_containers
+from drctl.engines.state import read_state
+from drctl.operations.training import read_project_run
+from drctl.storage.location import open_store, project_store_location
+
+RUN_ID = 97
+STORE_VOLUME = "drctl-test-store"
+"""In place of the volume with this machine's models."""
+
+SHORT_TRAINING = {
+    "DR_RUN_ID": str(RUN_ID),
+    "DR_WORKERS": "2",
+    "DR_LOCAL_S3_BUCKET": "drctl-test",
+    "DR_MINIO_IMAGE": "",
+    "DR_TRAIN_STOP_WHEN": "max_episodes",
+    "DR_TRAIN_MIN_EVAL_TRIALS": "1",
+    "DR_TRAIN_MAX_STEPS_PER_ITERATION": "80",
+}
+
+
+def ask_docker(*arguments):
+    """Run the docker command and return what it printed."""
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def need_docker():
+    """Skip where no Docker engine answers; with CI set that is a failure."""
+    if shutil.which("docker") and not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        return
+    reason = "no Docker engine answers; scripts/docker-engine starts one"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def containers(project_name=f"deepracer-{RUN_ID}"):
+    """Return the containers of a Compose project by part."""
+    return {one.part: one for one in find_containers(project_name)}
+
+
+def kill_container(name):
+    """End the first process of a container from outside, as the system does when memory runs out."""
+    os.kill(int(ask_docker("inspect", "--format={{.State.Pid}}", name)), signal.SIGKILL)
+
+
+def _kill_process(root, part):
+    state = read_state(root / "tmp" / f"run-{RUN_ID}")
+    os.kill(next(one for one in state.parts if one.name == part).process.pid, signal.SIGKILL)
+
+
+def _living_processes(root):
+    state = read_state(root / "tmp" / f"run-{RUN_ID}")
+    return [one.name for one in state.parts if one.process is not None and one.process.is_alive]
+
+
+@dataclass(frozen=True)
+class EngineCase:
+    """One engine under test.
+
+    Attributes:
+        name: Value of ``DR_DOCKER_STYLE``.
+        kill: Ends the process of a part from outside: (project folder, name of the part).
+        living: Names what lives of the run: (project folder).
+        settings: What it needs beside its name.
+        is_on_docker: Whether it needs Docker and our images.
+    """
+
+    name: str
+    kill: Callable[[Any, str], None]
+    living: Callable[[Any], list[str]]
+    settings: dict[str, str] = field(default_factory=dict)
+    is_on_docker: bool = True
+
+
+PROCESS = EngineCase("process", _kill_process, _living_processes, is_on_docker=False)
+COMPOSE = EngineCase(
+    "compose", lambda _root, part: kill_container(containers()[part].name), lambda _root: list(containers())
+)
+
+
+class EngineProject:
+    """A project that is trained with one engine, and the commands as a user types them.
+
+    Args:
+        root: Its folder.
+        case: The engine.
+    """
+
+    def __init__(self, root, case):
+        self.root, self.case = root, case
+
+    def settings(self, **changes):
+        """Return what every command gets with ``--set``."""
+        return {**SHORT_TRAINING, **self.case.settings, "DR_DOCKER_STYLE": self.case.name, **changes}
+
+    def drctl(self, *words, **changes):
+        """Type a command; returns its exit status."""
+        chosen = [f"--set={name}={value}" for name, value in self.settings(**changes).items()]
+        return main(["--project", str(self.root), *chosen, *words])
+
+    def load(self, **changes):
+        return load_project(self.root, self.settings(**changes))
+
+    def status(self):
+        return read_project_run(self.load())
+
+    def last_checkpoint(self):
+        status = self.status()
+        return (status.trainer.get("checkpoint") or {}).get("last", 0) if status else 0
+
+    def restarts(self):
+        return {part.name: part.restarts for part in self.status().parts}
+
+    def kinds_of_files(self, prefix):
+        """Return the keys under a prefix; numbers and the host's name, which ends TensorBoard's files, are left out."""
+        store = open_store(project_store_location(self.load()))
+        keys = [info.key.removeprefix(f"{prefix}/") for info in store.list(prefix)]
+        names = [re.sub(r"(tfevents\.\d+\.).*", r"\1HOST", key) for key in keys]
+        return {re.sub(r"\d+", "#", name) for name in names}
+
+
+def wait_for(condition, limit_s=120.0):
+    """Wait until a condition holds and return what it gave."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError("it did not happen in time")

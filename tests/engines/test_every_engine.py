@@ -1,0 +1,82 @@
+"""What holds with every engine: whole trainings with the real trainer and simulator, as a user starts them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from engines.engine_case import COMPOSE, PROCESS, RUN_ID, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+EVERY_ENGINE = [
+    pytest.param(PROCESS, id="process"),
+    pytest.param(COMPOSE, id="compose", marks=pytest.mark.docker),
+]
+
+FILES = set()
+
+
+@pytest.fixture
+def project(request, engine_project):
+    return engine_project(request.param)
+
+
+def write_hyperparameters(project, **changes):
+    file = project.root / "custom_files" / "hyperparameters.json"
+    few = {"num_episodes_between_training": 2, "num_epochs": 1, "term_cond_max_episodes": 4}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **few, **changes}))
+
+
+@pytest.mark.parametrize("project", EVERY_ENGINE, indirect=True)
+def test_a_training_leaves_the_files_of_the_contract(project, capsys):
+    write_hyperparameters(project)
+    assert project.drctl("start-training", "-w") == 0
+    assert "4 training episodes were driven (term_cond_max_episodes 4)" in capsys.readouterr().out
+    assert project.kinds_of_files("rl-deepracer-sagemaker") == FILES
+    assert project.drctl("stop-training") == 0
+    assert project.case.living(project.root) == []
+
+
+@pytest.mark.parametrize("project", EVERY_ENGINE, indirect=True)
+def test_a_run_survives_its_parts_and_is_stopped_and_continued(project, capsys):
+    write_hyperparameters(project, term_cond_max_episodes=2000)
+    assert project.drctl("start-training", "-w", "-q") == 0
+
+    # A second start changes nothing.
+    before = sorted(project.case.living(project.root))
+    assert project.drctl("start-training", "-q") == 5
+    assert f"run {RUN_ID} is taken: " in capsys.readouterr().err
+    assert sorted(project.case.living(project.root)) == before == ["trainer", "worker-0", "worker-1"]
+
+    assert project.drctl("status") == 0
+    out = capsys.readouterr().out
+    assert all(f"{name}  " in out for name in before)
+    assert project.drctl("logs-robomaker", "-n", "1") == 0
+    assert "Connected to the trainer at " in capsys.readouterr().out
+    assert project.drctl("logs-sagemaker") == 0
+    assert "Physics ros2; network on" in capsys.readouterr().out
+
+    # What is killed returns, and the training goes on.
+    for part in ("worker-0", "trainer"):
+        checkpoint = project.last_checkpoint()
+        project.case.kill(project.root, part)
+        wait_for(lambda part=part: project.restarts()[part] == 1)
+        wait_for(lambda checkpoint=checkpoint: project.last_checkpoint() > checkpoint + 1)
+    status = wait_for(lambda: (found := project.status()) and found.is_ready and found)
+    assert {part.name: part.restarts for part in status.parts} == {"trainer": 1, "worker-0": 1, "worker-1": 0}
+
+    # Within its grace: else the message would say that the trainer was killed.
+    assert project.drctl("stop-training") == 0
+    assert f"run {RUN_ID} has ended: stopped by its user\n" in capsys.readouterr().out
+    assert project.case.living(project.root) == []
+    assert project.drctl("stop-training") == 0
+    assert f"run {RUN_ID} is not running" in capsys.readouterr().out
+    assert project.drctl("logs-sagemaker") == 0
+    assert "The run has ended: stopped by its user" in capsys.readouterr().out
+
+    checkpoint = project.last_checkpoint()
+    assert project.drctl("start-training", "--resume", "-q") == 0
+    wait_for(lambda: project.last_checkpoint() > checkpoint)
+    assert project.drctl("stop-all") == 0
+    assert project.case.living(project.root) == []
