@@ -69,6 +69,10 @@ TEXT_RULES: Final[dict[str, TextRule]] = {
     "checkpoint": TextRule(_CHECKPOINT, _matches(r"best|last|\d+")),
     "devices": TextRule("GPU numbers such as 0 or 0,1", _matches(r"\d+(,\d+)*|all")),
     "positions": TextRule("places such as 0.23,-1;0.46,1", _is_position_list),
+    "image": TextRule(
+        "a tag of minio/minio, or a whole name such as alpine/minio:RELEASE.2025-10-15T17-29-55Z",
+        _matches(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*"),
+    ),
     "stack": TextRule(
         "drctl, or an image source with deepracer-simapp in its name",
         lambda text: text == "drctl" or COMMUNITY_IMAGE in text,

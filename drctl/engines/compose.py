@@ -184,10 +184,15 @@ def refuse_foreign(compose_project: str, folder: str) -> None:
         )
 
 
-def give_to_container(path: Path) -> None:
-    """Make a file or folder the containers' own where the host's user is root, which they never are."""
+def give_to_container(path: Path, user_id: int = IMAGE_USER) -> None:
+    """Make a file or folder a container's own where the host's user is root, which our containers never are.
+
+    Args:
+        path: What it is given.
+        user_id: The container's user.
+    """
     if os.getuid() == 0:
-        os.chown(path, IMAGE_USER, 0)
+        os.chown(path, user_id, 0)
 
 
 def clear_container_run(run_folder: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import socket
+import time
+import urllib.request
 from pathlib import Path
 from typing import Final
 
@@ -22,12 +24,15 @@ from drctl.engines.docker import (
 )
 from drctl.engines.engine import Preview
 from drctl.errors import UnavailableError
-from drctl.secrets import Secret, secrets_folder
-from drctl.stack.container_stack import COMPOSE_FILE, NETWORK, STORE_PROJECT, STORE_VOLUME
+from drctl.secrets import Secret, secrets_folder, write_secret
+from drctl.stack.container_stack import COMPOSE_FILE, NETWORK, STORE_PROJECT
 from drctl.stack.render import render_store
-from drctl.storage.location import STORE_PORT, write_store_keys
+from drctl.stack.store_server import MINIO_HEALTH_PATH, StoreServer
+from drctl.storage.location import STORE_PORT, read_store_keys, write_store_keys
 
 _READY_LIMIT_S: Final = 90
+_ANSWER_S: Final = 2.0
+_POLL_S: Final = 0.2
 _LOG_LINES: Final = 8
 
 
@@ -37,22 +42,21 @@ class StoreContainer:
     Args:
         project: The project's folder.
         keys: File with its access key; made where it is missing.
-        image: What it is started from.
-        user_id: Its user.
+        server: How it runs.
         echo: Gets each command that changes something.
     """
 
-    def __init__(self, project: Path, keys: Path, *, image: str, user_id: int, echo: Echo) -> None:
+    def __init__(self, project: Path, keys: Path, *, server: StoreServer, echo: Echo) -> None:
         self._project = project
         self._keys = keys
-        self._image = image
-        self._user_id = user_id
+        self._server = server
         self._echo = echo
         self._folder = project / "tmp" / STORE_PROJECT
 
     def preview(self) -> Preview:
         """Tell what `start` would do where nothing is there yet; nothing is started, written or asked."""
-        commands = (network_argv(NETWORK), volume_argv(STORE_VOLUME), self._up())
+        volume = [volume_argv(self._server.volume)] if self._server.volume else []
+        commands = (network_argv(NETWORK), *volume, self._up())
         return Preview(
             {str(self._folder / COMPOSE_FILE): self._render()}, tuple(("docker", *words) for words in commands)
         )
@@ -70,21 +74,18 @@ class StoreContainer:
         refuse_foreign(STORE_PROJECT, str(self._project))
         is_new = not any(one.status == "running" for one in find_containers(STORE_PROJECT))
         if is_new:
-            _check_port()
-        secrets_folder(self._project)
-        if not self._keys.exists():
-            from drctl.storage.s3 import StoreKeys
-
-            write_store_keys(self._keys, StoreKeys(f"drctl-{secrets.token_hex(8)}", Secret(secrets.token_urlsafe(32))))
-        give_to_container(self._keys)
+            for port in self._server.ports:
+                _check_port(port.published)
+        self._provide_keys()
         ensure_network(NETWORK, self._echo)
-        ensure_volume(STORE_VOLUME, self._echo)
+        if self._server.volume:
+            ensure_volume(self._server.volume, self._echo)
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / COMPOSE_FILE
         if is_new or not file.exists():
             file.write_text(self._render())
         done = run_docker(self._up(), self._echo)
-        if done.returncode:
+        if done.returncode or not self._is_well():
             words = [line for one in find_containers(STORE_PROJECT) for line in read_log(one.name, _LOG_LINES)]
             if is_new:
                 self.stop()
@@ -107,8 +108,40 @@ class StoreContainer:
             change([*self._compose(), "down", "--timeout", "10"], self._echo)
         return bool(own)
 
+    def _provide_keys(self) -> None:
+        secrets_folder(self._project)
+        if not self._keys.exists():
+            from drctl.storage.s3 import StoreKeys
+
+            write_store_keys(self._keys, StoreKeys(f"drctl-{secrets.token_hex(8)}", Secret(secrets.token_urlsafe(32))))
+        user_id = int(self._server.user.partition(":")[0])
+        give_to_container(self._keys, user_id)
+        if self._server.minio is None:
+            return
+        keys, files = read_store_keys(self._keys), self._server.minio
+        write_secret(files.user, Secret(keys.access_key_id))
+        write_secret(files.password, keys.secret_access_key)
+        files.data.mkdir(parents=True, exist_ok=True)
+        for path in (files.user, files.password, files.data):
+            give_to_container(path, user_id)
+
+    def _is_well(self) -> bool:
+        """Wait for a server whose image has no health check."""
+        if self._server.minio is None:
+            return True
+        address = f"http://127.0.0.1:{STORE_PORT}{MINIO_HEALTH_PATH}"
+        deadline = time.monotonic() + _READY_LIMIT_S
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(address, timeout=_ANSWER_S).close()
+            except OSError:
+                time.sleep(_POLL_S)
+            else:
+                return True
+        return False
+
     def _render(self) -> str:
-        return render_store(image=self._image, user_id=self._user_id, keys=self._keys, project=self._project)
+        return render_store(self._server, self._project)
 
     def _up(self) -> list[str]:
         up = ["up", "--detach", "--no-build", "--wait", "--wait-timeout", str(_READY_LIMIT_S)]
@@ -118,14 +151,14 @@ class StoreContainer:
         return ["compose", "--ansi", "never", "--file", str(self._folder / COMPOSE_FILE)]
 
 
-def _check_port() -> None:
+def _check_port(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", STORE_PORT))
+            probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise UnavailableError(
-                f"the store cannot listen on 127.0.0.1:{STORE_PORT}: the port is taken",
+                f"the store cannot listen on 127.0.0.1:{port}: the port is taken",
                 expected="a free port",
-                fix=f"ss -ltnp 'sport = :{STORE_PORT}' names the program that has the port; end it",
+                fix=f"ss -ltnp 'sport = :{port}' names the program that has the port; end it",
             ) from error

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from drctl.engines.choice import make_engine
 from drctl.engines.engine import Preview
-from drctl.operations.containers import is_in_containers, preview_store
+from drctl.operations.container_store import preview_store
+from drctl.operations.containers import is_in_containers
 from drctl.operations.preflight import check_without_starting
 from drctl.operations.training import Planner, plan_training
 from drctl.result import Message, Result

@@ -29,6 +29,7 @@ from drctl.formats.hyperparameters import Hyperparameters, parse_hyperparameters
 from drctl.formats.model_metadata import ModelMetadata, parse_model_metadata, unsupported
 from drctl.formats.object_keys import ModelKeys
 from drctl.link.listening import bind_error, tcp_endpoint
+from drctl.operations.container_store import store_notes
 from drctl.operations.containers import check_machine, is_in_containers
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.snapshot import (
@@ -210,6 +211,8 @@ def check_without_starting(project: Project) -> PlanBasis:
         found.store = DirectoryStore(Path(location.folder or project.data_folder))
     else:
         found.notes.append(Message("the custom files are in the bucket; they were not looked at", "warning"))
+    if is_in_containers(project):
+        found.notes += store_notes(project)
     errors: list[DrctlError] = []
     for check in (_check_settings, _check_files, _check_stop_rule, _check_reward, _check_packages):
         try:
@@ -238,6 +241,7 @@ def _check_settings(found: _Draft) -> None:
 def _check_containers(found: _Draft) -> None:
     if not is_in_containers(found.project):
         return
+    found.notes += store_notes(found.project)
     try:
         check_machine(found.project)
     except DrctlError:

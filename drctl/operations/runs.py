@@ -11,7 +11,7 @@ from drctl.engines.choice import engine_of_run
 from drctl.engines.evaluation_process import find_evaluations
 from drctl.engines.logs import log_path
 from drctl.errors import DrctlError, UnavailableError, UsageError
-from drctl.operations.containers import has_store, stop_store
+from drctl.operations.container_store import has_store, stop_store
 from drctl.operations.training import reachable_store
 from drctl.result import Message, Result
 from drctl.stack.plan import RunPlan, read_plan

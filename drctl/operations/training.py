@@ -29,7 +29,8 @@ from drctl.errors import (
     UnavailableError,
 )
 from drctl.formats.object_keys import ModelKeys
-from drctl.operations.containers import is_in_containers, plan_containers, provide_store, stop_store
+from drctl.operations.container_store import provide_store, stop_store
+from drctl.operations.containers import is_in_containers, plan_containers
 from drctl.operations.preflight import PlanBasis, Preparation, prepare
 from drctl.result import Level, Message, Result
 from drctl.stack.drctl_stack import RunFolders, trainer_spec, training_plan

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Final
 
 from drctl.stack.drctl_stack import RunFolders, usable_cores, worker_environment
 from drctl.stack.plan import LINK_PORT_BASE, Container, Mount, Part, RunPlan
-from drctl.storage.location import STORE_PORT
 from drctl.trainer.memory import allocator_environment
 from drctl.trainer.spec import LinkSpec, TrainerSpec
 
 if TYPE_CHECKING:
     from drctl.config.settings import Settings
+    from drctl.storage.location import StoreLocation
 
 NETWORK: Final = "sagemaker-local"  # contract 0
 TRAINER_SERVICE: Final = "algo"  # contract 0: tools look for containers with this in their name
 WORKER_SERVICE: Final = "robomaker"
 STORE_PROJECT: Final = "s3"
 STORE_SERVICE: Final = "minio"  # contract 0: inside the network the store is http://minio:9000
-STORE_VOLUME: Final = "s3_data"
 
 IMAGE_USER: Final = 10001
 """User of the images, for a host user who is root: our containers never run as root."""
@@ -36,8 +35,11 @@ _SECRETS_INSIDE: Final = "/run/secrets"
 _TICKET: Final = "join"
 _LINK_INSIDE: Final = "/run/link"
 _LINK_KEYS_INSIDE: Final = "/run/link-keys"
-_STORE_KEYS_INSIDE: Final = f"{_SECRETS_INSIDE}/store_keys"
+STORE_KEYS_INSIDE: Final = f"{_SECRETS_INSIDE}/store_keys"
 _KERNELS_INSIDE: Final = "/var/cache/drctl"
+
+# The address that tells a machine's role is one hop further from a container (contract 3.1).
+_PATIENCE_WITH_ROLE: Final = {"AWS_METADATA_SERVICE_TIMEOUT": "3", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5"}
 
 # Room for what a run may grow to; the default run takes an eighth of it.
 _TRAINER_MEMORY: Final = "8g"
@@ -52,12 +54,10 @@ class Images:
     Attributes:
         trainer: Learns.
         worker: Simulates.
-        store: S3 server.
     """
 
     trainer: str
     worker: str
-    store: str
 
 
 def images_for(settings: Settings, version: str) -> Images:
@@ -65,7 +65,6 @@ def images_for(settings: Settings, version: str) -> Images:
     return Images(
         settings.sagemaker_image or image_name("trainer", version),
         settings.robomaker_image or image_name("worker", version),
-        image_name("store", version),
     )
 
 
@@ -82,13 +81,13 @@ class ContainerHost:
         images: What they are started from.
         user_id: Their user; see `user_id_for`.
         kernel_volume: Volume with the compiled kernels.
-        store_keys: File with the store's access key.
+        store_keys: File with the store's access key; None where the machine's role lets the trainer in.
     """
 
     images: Images
     user_id: int
     kernel_volume: str
-    store_keys: Path
+    store_keys: Path | None
 
 
 def user_id_for(host_user_id: int) -> int:
@@ -102,15 +101,13 @@ def link_folders(folders: RunFolders, run_id: int) -> tuple[Path, Path]:
     return base / "keys", base / "ticket"
 
 
-def in_containers(spec: TrainerSpec) -> TrainerSpec:
+def in_containers(spec: TrainerSpec, store: StoreLocation) -> TrainerSpec:
     """Return what a trainer is told when it runs in a container: store and link as they look from there.
 
     Args:
-        spec: As for a process of this machine; its store is the S3 server container.
+        spec: As for a process of this machine.
+        store: The bucket as it is reached from there.
     """
-    store = replace(
-        spec.store, endpoint_url=f"http://{STORE_SERVICE}:{STORE_PORT}", keys_file=_STORE_KEYS_INSIDE, folder=None
-    )
     link = LinkSpec(
         ipc_folder=None,
         tcp_host="0.0.0.0",  # noqa: S104 - the container's own; the port is not published
@@ -161,13 +158,15 @@ def _trainer(spec: TrainerSpec, folders: RunFolders, host: ContainerHost) -> Par
             Mount(str(folders.run_folder / TRAINER_FOLDER), _RUN_INSIDE),
             Mount(str(keys), _LINK_KEYS_INSIDE),
             Mount(str(ticket), _LINK_INSIDE),
-            Mount(str(host.store_keys), _STORE_KEYS_INSIDE, is_read_only=True),
+            *([Mount(str(host.store_keys), STORE_KEYS_INSIDE, is_read_only=True)] if host.store_keys else []),
             Mount(host.kernel_volume, _KERNELS_INSIDE),
         ),
         memory=_TRAINER_MEMORY,
         processes=_PROCESSES,
     )
     environment = {"OMP_NUM_THREADS": str(usable_cores()), **allocator_environment()}
+    if host.store_keys is None:
+        environment |= _PATIENCE_WITH_ROLE
     return Part("trainer", "trainer", (), environment, container=container)
 
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drctl.resources import resource_folder
-from drctl.stack.container_stack import (
-    NETWORK,
-    STORE_PROJECT,
-    STORE_SERVICE,
-    STORE_VOLUME,
-)
-from drctl.storage.location import STORE_PORT
+from drctl.stack.container_stack import NETWORK, STORE_PROJECT, STORE_SERVICE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from drctl.stack.plan import RunPlan
+    from drctl.stack.store_server import StoreServer
 
 
 def render_run(plan: RunPlan) -> str:
@@ -35,26 +31,20 @@ def kernel_volume(plan: RunPlan) -> str:
     return volume
 
 
-def render_store(*, image: str, user_id: int, keys: Path, project: Path) -> str:
+def render_store(server: StoreServer, project: Path) -> str:
     """Return the compose file of the S3 server.
 
     Args:
-        image: Our store image.
-        user_id: Its user inside.
-        keys: File with its access key.
+        server: How it runs.
         project: Folder of the drctl project that starts it.
     """
     return _render(
         "store.yml.j2",
+        server=server,
         project=STORE_PROJECT,
         service=STORE_SERVICE,
         container=f"{STORE_PROJECT}-{STORE_SERVICE}-1",
-        image=image,
-        user=f"{user_id}:0",
         network=NETWORK,
-        port=STORE_PORT,
-        keys=str(keys),
-        volume=STORE_VOLUME,
         folder=str(project),
     )
 

@@ -133,6 +133,19 @@ def project_store_location(project: Project) -> StoreLocation:
     )
 
 
+def find_keys(location: StoreLocation) -> StoreKeys | None:
+    """Return the access key that opens a bucket in S3 from this machine; None where the machine's role does.
+
+    Raises:
+        UnavailableError: The keys file or the profile is missing.
+    """
+    from drctl.storage.s3 import keys_on_this_machine
+
+    if location.keys_file:
+        return read_store_keys(Path(location.keys_file))
+    return keys_on_this_machine(location.profile)
+
+
 def read_store_keys(path: Path) -> StoreKeys:
     """Read an access key: ``{"access_key_id": ..., "secret_access_key": ...}``.
 
@@ -144,14 +157,17 @@ def read_store_keys(path: Path) -> StoreKeys:
 
     try:
         data = json.loads(path.read_text())
-        return StoreKeys(str(data["access_key_id"]), Secret(str(data["secret_access_key"])))
+        token = data.get("session_token")
+        return StoreKeys(
+            str(data["access_key_id"]), Secret(str(data["secret_access_key"])), Secret(str(token)) if token else None
+        )
     except OSError as error:
         raise UnavailableError(
             f"the store's access key cannot be read: {error.strerror}",
             where=str(path),
             expected='a file with {"access_key_id": ..., "secret_access_key": ...}',
         ) from error
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise FormatError(
             "this is not an access key",
             where=str(path),
@@ -162,6 +178,8 @@ def read_store_keys(path: Path) -> StoreKeys:
 def write_store_keys(path: Path, keys: StoreKeys) -> None:
     """Write an access key to a file that only its owner can read."""
     content = {"access_key_id": keys.access_key_id, "secret_access_key": keys.secret_access_key.reveal()}
+    if keys.session_token is not None:
+        content["session_token"] = keys.session_token.reveal()
     write_secret(path, Secret(json.dumps(content)))
 
 

@@ -31,6 +31,10 @@ PUT_TOKEN = "drctl-put"  # noqa: S105 - a name, not a password
 """Metadata name under which a conditional put leaves a mark of its own."""
 
 
+# What botocore calls the keys of an EC2 machine's and of a container task's role.
+_ROLES_OF_MACHINES = ("iam-role", "container-role")
+
+
 @dataclass(frozen=True)
 class StoreKeys:
     """An access key.
@@ -38,10 +42,12 @@ class StoreKeys:
     Attributes:
         access_key_id: Its public name.
         secret_access_key: What requests are signed with.
+        session_token: Belongs to temporary keys; None for lasting ones.
     """
 
     access_key_id: str
     secret_access_key: Secret
+    session_token: Secret | None = None
 
 
 class S3Store:
@@ -272,16 +278,9 @@ class S3Store:
 
 
 def _make_client(endpoint_url: str | None, region: str | None, keys: StoreKeys | None, profile: str | None) -> Any:
-    import boto3
     from botocore.config import Config
-    from botocore.exceptions import ProfileNotFound
 
-    try:
-        session = boto3.Session(profile_name=profile)
-    except ProfileNotFound:
-        if profile != "default":
-            raise
-        session = boto3.Session()  # no configuration files: the role of the machine
+    session = _open_session(profile)
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
@@ -298,5 +297,42 @@ def _make_client(endpoint_url: str | None, region: str | None, keys: StoreKeys |
         config=config,
         aws_access_key_id=keys.access_key_id if keys else None,
         aws_secret_access_key=keys.secret_access_key.reveal() if keys else None,
+        aws_session_token=keys.session_token.reveal() if keys and keys.session_token else None,
     )
     return client
+
+
+def _open_session(profile: str | None) -> Any:
+    import boto3
+    from botocore.exceptions import ProfileNotFound
+
+    try:
+        return boto3.Session(profile_name=profile)
+    except ProfileNotFound:
+        if profile != "default":
+            raise
+        return boto3.Session()  # no configuration files: the role of the machine
+
+
+def keys_on_this_machine(profile: str | None) -> StoreKeys | None:
+    """Return the access key that a profile, or without one the AWS default chain, gives here.
+
+    Args:
+        profile: Name of a profile in the AWS configuration files, or None.
+
+    Returns:
+        None when there is none, or the role of the machine gives it: its programs ask for it themselves.
+
+    Raises:
+        UnavailableError: The profile does not exist or cannot be read.
+    """
+    try:
+        found = _open_session(profile).get_credentials()
+        if found is None or found.method in _ROLES_OF_MACHINES:
+            return None
+        keys = found.get_frozen_credentials()
+    except Exception as error:
+        raise explain(
+            error, place="AWS keys", bucket="", endpoint="Amazon S3", profile=profile, keys_hint=None
+        ) from error
+    return StoreKeys(keys.access_key, Secret(keys.secret_key), Secret(keys.token) if keys.token else None)

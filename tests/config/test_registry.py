@@ -369,6 +369,9 @@ def test_shipped_files_hold_the_defaults():
             assert SETTINGS[one.name].about.file == kind
             found[one.name] = "".join(part if isinstance(part, str) else f"${part.name}" for part in one.parts)
     differing = {name: text for name, text in found.items() if text != SETTINGS[name].default_text}
-    assert differing == {"DR_TRAIN_STOP_WHEN": "laps"}
+    assert differing == {
+        "DR_TRAIN_STOP_WHEN": "laps",
+        "DR_MINIO_IMAGE": "alpine/minio:RELEASE.2025-10-15T17-29-55Z",
+    }
     missing = {name for name in SETTINGS if name not in found and not SETTINGS[name].is_optional}
     assert missing == {"DR_EVAL_OPP_S3_METRICS_PREFIX", "DR_ANALYSIS_IMAGE", "DR_GAZEBO_RENDER_ENGINE"}

@@ -165,8 +165,7 @@ def engine_project(request, tmp_path, monkeypatch):
             request.getfixturevalue("images")
         for name in [name for name in os.environ if name.startswith(("DR_", "AWS_"))]:
             monkeypatch.delenv(name)
-        for module in ("drctl.engines.store_container", "drctl.stack.render"):
-            monkeypatch.setattr(f"{module}.STORE_VOLUME", STORE_VOLUME)
+        monkeypatch.setattr("drctl.stack.store_server.STORE_VOLUME", STORE_VOLUME)
         project = EngineProject(tmp_path / "project", case)
         init_project(project.root)
         made.append(project)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from engines.engine_case import COMPOSE, PROCESS, RUN_ID, wait_for
 
@@ -22,15 +20,9 @@ def project(request, engine_project):
     return engine_project(request.param)
 
 
-def write_hyperparameters(project, **changes):
-    file = project.root / "custom_files" / "hyperparameters.json"
-    few = {"num_episodes_between_training": 2, "num_epochs": 1, "term_cond_max_episodes": 4}
-    file.write_text(json.dumps({**json.loads(file.read_text()), **few, **changes}))
-
-
 @pytest.mark.parametrize("project", EVERY_ENGINE, indirect=True)
 def test_a_training_leaves_the_files_of_the_contract(project, capsys):
-    write_hyperparameters(project)
+    project.write_hyperparameters()
     assert project.drctl("start-training", "-w") == 0
     assert "4 training episodes were driven (term_cond_max_episodes 4)" in capsys.readouterr().out
     assert project.kinds_of_files("rl-deepracer-sagemaker") == FILES
@@ -40,7 +32,7 @@ def test_a_training_leaves_the_files_of_the_contract(project, capsys):
 
 @pytest.mark.parametrize("project", EVERY_ENGINE, indirect=True)
 def test_a_run_survives_its_parts_and_is_stopped_and_continued(project, capsys):
-    write_hyperparameters(project, term_cond_max_episodes=2000)
+    project.write_hyperparameters(term_cond_max_episodes=2000)
     assert project.drctl("start-training", "-w", "-q") == 0
 
     # A second start changes nothing.

@@ -40,7 +40,7 @@ def test_processes_are_told_with_their_arguments(dry_run, project):
 
 
 def test_containers_are_told_with_their_files(dry_run, project):
-    status, out, err = dry_run("--engine", "compose", "--output", "json")
+    status, out, err = dry_run("--engine", "compose", "--set", "DR_MINIO_IMAGE=", "--output", "json")
     assert (status, err) == (0, "")
     data = json.loads(out)["data"]
     store, run = (project.root / "tmp" / folder / "compose.yml" for folder in ("s3", "run-7"))
@@ -58,6 +58,13 @@ def test_containers_are_told_with_their_files(dry_run, project):
         ["docker", "volume", "create", "--label=drctl.kernels", "drctl-kernels-of-the-image"],
         ["docker", "compose", "--ansi", "never", "--file", str(run), "up", "--detach", "--no-build"],
     ]
+
+
+def test_an_old_minio_is_named(dry_run):
+    status, out, err = dry_run("--engine", "compose", "--set", "DR_MINIO_IMAGE=latest")
+    assert status == 0
+    assert 'image: "minio/minio:latest"' in out
+    assert "warning: DR_MINIO_IMAGE=latest is MinIO without the fix of CVE-2025-62506" in err
 
 
 def test_the_file_is_shown_as_it_would_be_written(dry_run, project):

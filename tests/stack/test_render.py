@@ -25,12 +25,19 @@ from drctl.stack.container_stack import (
 )
 from drctl.stack.drctl_stack import RunFolders, trainer_spec
 from drctl.stack.plan import RunPlan
+from drctl.stack.store_server import MinioFiles, minio_reference, minio_server, minio_warning, own_server
 from drctl.storage.location import StoreLocation
 
 GOLDEN = Path(__file__).parent / "golden"
 FOLDERS = RunFolders(Path("/home/ann/car"), Path("/home/ann/car/tmp/run-3"), Path("/home/ann/car/tmp/secrets"))
 KEYS = FOLDERS.secrets_folder / "store-keys.json"
-IMAGES = Images("drctl/trainer:1.2.3", "drctl/worker:1.2.3", "drctl/store:1.2.3")
+IMAGES = Images("drctl/trainer:1.2.3", "drctl/worker:1.2.3")
+OWN_STORE = own_server("drctl/store:1.2.3", 1000, KEYS)
+MINIO_FILES = MinioFiles(
+    Path("/home/ann/car/data/minio"), KEYS.with_name("minio-user"), KEYS.with_name("minio-password")
+)
+MINIO = minio_server("alpine/minio:RELEASE.2025-10-15T17-29-55Z", 1000, MINIO_FILES)
+INSIDE = StoreLocation("s3", "bucket", endpoint_url="http://minio:9000", keys_file="/run/secrets/store_keys")
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +45,7 @@ def _four_cores(monkeypatch):
     monkeypatch.setattr("drctl.stack.container_stack.usable_cores", lambda: 4)
 
 
-def make_plan(**settings):
+def make_plan(store=INSIDE, store_keys=KEYS, **settings):
     spec = trainer_spec(
         Settings(**{"run_id": 3, "workers": 2, **settings}),
         FOLDERS,
@@ -47,22 +54,30 @@ def make_plan(**settings):
         metrics_prefix="rl-deepracer-sagemaker/metrics",
         advertised_host="10.0.0.1",
     )
-    return container_plan(in_containers(spec), FOLDERS, ContainerHost(IMAGES, 1000, "drctl-kernels-abc", KEYS))
+    host = ContainerHost(IMAGES, 1000, "drctl-kernels-abc", store_keys)
+    return container_plan(in_containers(spec, store), FOLDERS, host)
 
 
-def render_store(project="/home/ann/car"):
-    return render.render_store(image=IMAGES.store, user_id=1000, keys=KEYS, project=Path(project))
+def render_store(project="/home/ann/car", server=OWN_STORE):
+    return render.render_store(server, Path(project))
 
 
 def services(plan):
     return yaml.safe_load(render.render_run(plan))["services"]
 
 
-@pytest.mark.parametrize("name", ["run", "store"])
+RENDERED = {
+    "run": lambda: render.render_run(make_plan()),
+    "store": render_store,
+    # MinIO's image was never run by these tests: the block is what its documentation asks for.
+    "minio": lambda: render_store(server=MINIO),
+}
+
+
+@pytest.mark.parametrize("name", RENDERED)
 def test_whole_file(name):
     """After a wanted change: write what is rendered over the golden file, and read the difference."""
-    text = render.render_run(make_plan()) if name == "run" else render_store()
-    assert text == (GOLDEN / f"{name}.yml").read_text()
+    assert RENDERED[name]() == (GOLDEN / f"{name}.yml").read_text()
 
 
 @pytest.mark.parametrize("workers", [1, 2, 16])
@@ -106,6 +121,69 @@ def test_nobody_outside_reaches_a_port():
     assert port == {"target": 9000, "published": "9000", "host_ip": "127.0.0.1"}
 
 
+def test_minio_is_reached_from_this_machine_alone_and_shows_no_key():
+    service = yaml.safe_load(render_store(server=MINIO))["services"]["minio"]
+    assert [(port["published"], port["host_ip"]) for port in service["ports"]] == [
+        ("9000", "127.0.0.1"),
+        ("9001", "127.0.0.1"),
+    ]
+    inside = {mount["target"]: mount["source"] for mount in service["volumes"]}
+    assert inside["/data"] == "/home/ann/car/data/minio"
+    environment = service["environment"]
+    assert inside[environment["MINIO_ROOT_PASSWORD_FILE"]] == str(KEYS.with_name("minio-password"))
+    assert inside[environment["MINIO_ROOT_USER_FILE"]] == str(KEYS.with_name("minio-user"))
+    assert service["cap_drop"] == ["ALL"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "image"),
+    [
+        ("latest", "minio/minio:latest"),
+        ("RELEASE.2025-09-07T16-13-09Z", "minio/minio:RELEASE.2025-09-07T16-13-09Z"),
+        ("alpine/minio:RELEASE.2025-10-15T17-29-55Z", "alpine/minio:RELEASE.2025-10-15T17-29-55Z"),
+        ("quay.io/minio/minio", "quay.io/minio/minio"),
+        ("minio/minio:latest", "minio/minio:latest"),
+    ],
+)
+def test_minio_is_a_tag_or_a_full_reference(setting, image):
+    assert minio_reference(setting) == image
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_old"),
+    [
+        ("latest", True),
+        ("minio/minio:latest", True),
+        ("docker.io/minio/minio:RELEASE.2025-09-07T16-13-09Z", True),
+        ("RELEASE.2025-10-15T17-29-55Z", False),
+        ("alpine/minio:RELEASE.2025-10-15T17-29-55Z", False),
+        ("my/minio:latest", False),
+    ],
+)
+def test_images_without_the_fix_are_named(setting, is_old):
+    warning = minio_warning(setting)
+    assert (warning is not None) is is_old
+    if warning:
+        assert "CVE-2025-62506" in warning
+        assert "alpine/minio:RELEASE.2025-10-15T17-29-55Z" in warning
+
+
+def test_a_store_elsewhere_is_reached_with_the_keys_of_a_file():
+    aws = StoreLocation("s3", "models", region="eu-central-1", keys_file="/run/secrets/store_keys")
+    keys = KEYS.with_name("run-3-store-keys.json")
+    plan = make_plan(store=aws, store_keys=keys)
+    assert plan.trainer["store"] == aws.to_json()
+    sources = {mount["target"]: mount["source"] for mount in services(plan)["algo"]["volumes"]}
+    assert sources["/run/secrets/store_keys"] == str(keys)
+
+
+def test_a_trainer_with_the_role_of_its_machine_gets_no_key():
+    plan = make_plan(store=StoreLocation("s3", "models", region="eu-central-1"), store_keys=None)
+    trainer = services(plan)["algo"]
+    assert "/run/secrets/store_keys" not in {mount["target"] for mount in trainer["volumes"]}
+    assert trainer["environment"]["AWS_METADATA_SERVICE_NUM_ATTEMPTS"] == "5"
+
+
 def test_workers_see_their_ticket_and_no_key():
     keys, ticket = link_folders(FOLDERS, 3)
     worker = services(make_plan())["robomaker-1"]
@@ -143,7 +221,7 @@ def test_containers_never_run_as_root():
 
 def test_settings_name_other_images():
     found = images_for(Settings(sagemaker_image="me/trainer:1", robomaker_image=None), "1.2.3")
-    assert found == Images("me/trainer:1", "drctl/worker:1.2.3", "drctl/store:1.2.3")
+    assert found == Images("me/trainer:1", "drctl/worker:1.2.3")
 
 
 def test_no_value_can_break_out_of_its_place():
@@ -161,14 +239,14 @@ def test_a_template_with_an_unknown_name_is_an_error(monkeypatch, tmp_path):
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("name", ["run", "store"])
+@pytest.mark.parametrize("name", RENDERED)
 def test_docker_compose_accepts_it(name, tmp_path):
     if shutil.which("docker") is None:
         if os.environ.get("CI"):
             pytest.fail("there is no docker command; scripts/docker-engine installs one")
         pytest.skip("there is no docker command; scripts/docker-engine installs one")
     file = tmp_path / "compose.yml"
-    file.write_text(render.render_run(make_plan()) if name == "run" else render_store('/home/a "b" $HOME'))
+    file.write_text(render_store('/home/a "b" $HOME') if name == "store" else RENDERED[name]())
     argv = ["docker", "compose", "--file", str(file), "config", "--format", "json"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -176,5 +254,7 @@ def test_docker_compose_accepts_it(name, tmp_path):
     found = json.loads(done.stdout)["services"]
     if name == "run":
         assert set(found) == {"algo", "robomaker-1", "robomaker-2"}
+    elif name == "minio":
+        assert found["minio"]["command"] == ["server", "/data", "--console-address", ":9001"]
     else:
         assert found["minio"]["labels"]["drctl.project"] in ('/home/a "b" $HOME', '/home/a "b" $$HOME')

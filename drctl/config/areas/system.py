@@ -81,6 +81,9 @@ class ContainerSettings:
     minio_image: str | None = _image(
         None,
         "Image of the S3 server: a tag of minio/minio or a full name. Without a value drctl takes its own store image.",
+        part="now",
+        rule="image",
+        in_new_project="alpine/minio:RELEASE.2025-10-15T17-29-55Z",
     )
     coach: Literal["direct", "sdk"] = _image(
         "direct",
