@@ -8,7 +8,7 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from drctl.config.setting import METADATA_KEY, Declaration, Setting
+from drctl.config.setting import METADATA_KEY, OWN_STACK, Declaration, Setting
 from drctl.config.settings import Settings
 from drctl.errors import Problem
 from drctl.errors import nearest as _nearest
@@ -133,6 +133,21 @@ def refused_settings(settings: Settings, for_command: str) -> list[Problem]:
         and for_command in entry.about.commands
         and is_used(entry, settings)
         and not has_default(entry, settings)
+    ]
+
+
+def idle_settings(settings: Settings) -> list[str]:
+    """List, one line each, what is set and means nothing to our own simulator and trainer.
+
+    Args:
+        settings: All values.
+    """
+    if settings.simapp_source != OWN_STACK:
+        return []
+    return [
+        f"{entry.name}={settings.text(entry.name)} has no effect: {entry.about.idle_with_drctl}"
+        for entry in SETTINGS.values()
+        if entry.about.idle_with_drctl and not has_default(entry, settings)
     ]
 
 

@@ -13,6 +13,7 @@ Part = Literal["now", "containers", "evaluation", "viewer", "training options", 
 
 METADATA_KEY: Final = "setting"
 
+OWN_STACK: Final = "drctl"
 CONTAINER_STYLES: Final = ("compose", "swarm")
 COMMUNITY_IMAGE: Final = "deepracer-simapp"  # DESIGN 2: an image source with this in its name is the community's
 
@@ -54,6 +55,7 @@ class Declaration:
         later_values: Values that come with a later part, where the others are here; each with that part.
         commands: The commands that it concerns.
         used_when: Without this it changes nothing.
+        idle_with_drctl: Why it means nothing to our own stack; empty when it does.
         is_per_worker: Whether ``worker-N.env`` may set it (contract 2.6).
         in_new_project: What ``drctl init`` writes, where that is not the default.
         in_files: Whether the shipped env files show it; one without a value is shown commented out.
@@ -71,6 +73,7 @@ class Declaration:
     later_values: Mapping[str, Part] = field(default_factory=lambda: MappingProxyType({}))
     commands: tuple[str, ...] = ("start-training",)
     used_when: Condition | None = None
+    idle_with_drctl: str = ""
     is_per_worker: bool = False
     in_new_project: str | None = None
     in_files: bool = True

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import IPv4Network
 from typing import Any, Final
 
+from drctl.engines.subnet import choose_subnet, host_routes
 from drctl.errors import FailedError, UnavailableError
 
 PROJECT_LABEL: Final = "com.docker.compose.project"
@@ -135,20 +138,60 @@ def image_id(name: str) -> str:
     return "" if found.returncode else found.stdout.strip().removeprefix("sha256:")[:12]
 
 
-def network_argv(name: str) -> list[str]:
+def network_argv(name: str, subnet: IPv4Network) -> list[str]:
     """Return the command, behind ``docker``, that makes a network."""
-    return ["network", "create", name]
+    return ["network", "create", "--subnet", str(subnet), name]
 
 
 def ensure_network(name: str, echo: Echo) -> None:
-    """Make a network unless it is there."""
-    if run_docker(["network", "inspect", name]).returncode:
-        change(network_argv(name), echo)
+    """Make a network unless it is there, with addresses that this machine uses for nothing else.
+
+    One that is there, that nothing is connected with and that clashes with a route of this machine is made anew.
+    """
+    found = run_docker(["network", "inspect", name])
+    if found.returncode == 0:
+        (facts,) = json.loads(found.stdout)
+        if facts["Containers"] or not _clashes(facts):
+            return
+        change(["network", "rm", name], echo)
+    change(network_argv(name, free_subnet()), echo)
+
+
+def free_subnet() -> IPv4Network:
+    """Return addresses for a network that neither this machine nor another network of Docker uses."""
+    names = run_docker(["network", "ls", "--quiet"]).stdout.split()
+    networks = json.loads(run_docker(["network", "inspect", *names]).stdout or "[]") if names else []
+    used = [subnet for facts in networks for subnet in _subnets(facts)]
+    return choose_subnet([*(route.network for route in host_routes()), *used])
+
+
+def _clashes(facts: Mapping[str, Any]) -> bool:
+    own = {f"br-{facts['Id'][:12]}", (facts["Options"] or {}).get("com.docker.network.bridge.name")}
+    others = [route.network for route in host_routes() if route.interface not in own]
+    return any(subnet.overlaps(other) for subnet in _subnets(facts) for other in others)
+
+
+def _subnets(facts: Mapping[str, Any]) -> list[IPv4Network]:
+    texts = [entry.get("Subnet", "") for entry in facts["IPAM"]["Config"] or []]
+    return [IPv4Network(text) for text in texts if text and ":" not in text]
 
 
 def volume_argv(name: str, *labels: str) -> list[str]:
     """Return the command, behind ``docker``, that makes a named volume."""
     return ["volume", "create", *(f"--label={label}" for label in labels), name]
+
+
+def image_label(name: str, label: str) -> str:
+    """Return a label of an image; empty when it has none, or there is no such image."""
+    found = run_docker(["image", "inspect", "--format", f'{{{{index .Config.Labels "{label}"}}}}', name])
+    return "" if found.returncode else found.stdout.strip()
+
+
+def has_gpu_runtime() -> bool:
+    """Tell whether Docker can give NVIDIA GPUs to containers."""
+    runtimes = run_docker(["info", "--format", "{{json .Runtimes}}"]).stdout
+    # Docker calls the toolkit's hook when it is installed, also where no runtime of that name was set up.
+    return '"nvidia"' in runtimes or shutil.which("nvidia-container-runtime-hook") is not None
 
 
 def ensure_volume(name: str, echo: Echo, *labels: str) -> None:

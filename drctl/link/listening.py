@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -62,6 +63,23 @@ def tcp_endpoint(host: str, port: int) -> str:
     """Return the ZeroMQ endpoint of a host and port; port 0 stands for any free one."""
     shown = f"[{host}]" if ":" in host else host
     return f"tcp://{shown}:{port or '*'}"
+
+
+def advertised_host(listen: str) -> str:
+    """Return how workers on other machines reach a trainer that listens on an address of this one.
+
+    Args:
+        listen: ``DR_LINK_LISTEN``.
+    """
+    if listen not in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return listen
+    # No packet is sent: connecting a UDP socket only chooses the address that would be used.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation (RFC 5737)
+            return str(probe.getsockname()[0])
+        except OSError:
+            return socket.gethostname()
 
 
 def ipc_endpoint(folder: Path) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import drctl
 from drctl.engines import docker
 from drctl.engines.compose import refuse_foreign
-from drctl.errors import DrctlError, NotSupportedError, Problem, UnavailableError, combine_errors
+from drctl.errors import ConfigError, DrctlError, UnavailableError, combine_errors
 from drctl.operations.container_store import (
     has_own_server,
     location_inside,
@@ -24,14 +24,18 @@ from drctl.stack.container_stack import (
     in_containers,
     user_id_for,
 )
-from drctl.stack.drctl_stack import LOOPBACK, RunFolders, is_open_to_network
+from drctl.stack.drctl_stack import ALL_GPUS, RunFolders, gpu_ids, is_open_to_network
+from drctl.stack.plan import CloudWatch
 
 if TYPE_CHECKING:
     from drctl.config.project import Project
     from drctl.stack.plan import RunPlan
     from drctl.trainer.spec import TrainerSpec
 
-ENGINE = "compose"
+ENGINE: Final = "compose"
+TORCH_LABEL: Final = "drctl.torch"
+LOG_GROUP: Final = "/deepracer-for-cloud"
+"""Of CloudWatch, as DeepRacer-for-Cloud names it."""
 
 
 def is_in_containers(project: Project) -> bool:
@@ -46,13 +50,14 @@ def check_machine(project: Project) -> None:
         DrctlError: Everything that is missing or in the way.
     """
     errors: list[DrctlError] = []
-    problems = _unsupported(project)
+    problems = store_problems(project)
     if problems:
-        errors.append(NotSupportedError.from_problems(problems))
+        errors.append(ConfigError.from_problems(problems))
     try:
         docker.check_docker()
         refuse_foreign(f"deepracer-{project.settings.run_id}", str(project.root))
         _check_images(project)
+        _check_gpu(project)
     except DrctlError as error:
         errors.append(error)
     if errors:
@@ -70,7 +75,16 @@ def plan_containers(project: Project, spec: TrainerSpec, folders: RunFolders) ->
     images = _images(project)
     store = location_inside(project)
     keys = trainer_keys_file(project) if store.keys_file else None
-    host = ContainerHost(images, user_id_for(os.getuid()), _kernel_volume(images.worker), keys)
+    listen = project.settings.link_listen
+    host = ContainerHost(
+        images=images,
+        user_id=user_id_for(os.getuid()),
+        kernel_volume=_kernel_volume(images.worker),
+        store_keys=keys,
+        gpus=_trainer_gpus(project, images.trainer),
+        link_address=listen if is_open_to_network(listen) else None,
+        cloud_watch=_cloud_watch(project),
+    )
     return container_plan(in_containers(spec, store), folders, host)
 
 
@@ -102,17 +116,40 @@ def _check_images(project: Project) -> None:
     )
 
 
-def _unsupported(project: Project) -> list[Problem]:
-    settings = project.settings
-    found = store_problems(project)
-    if is_open_to_network(settings.link_listen):
-        found.append(
-            Problem(
-                f"DR_LINK_LISTEN is {settings.link_listen}; trainings in containers let no workers of other machines "
-                "in yet",
-                where=str(settings.origin("DR_LINK_LISTEN")),
-                expected=f"no value or {LOOPBACK}, or DR_DOCKER_STYLE=process",
-                fix="drctl config set DR_LINK_LISTEN=",
-            )
+def _check_gpu(project: Project) -> None:
+    devices = project.settings.sagemaker_cuda_devices
+    if devices is None:
+        return
+    place = str(project.settings.origin("DR_SAGEMAKER_CUDA_DEVICES"))
+    if not docker.has_gpu_runtime():
+        raise UnavailableError(
+            f"DR_SAGEMAKER_CUDA_DEVICES is {devices}, but Docker cannot give GPUs to containers",
+            where=place,
+            expected="the NVIDIA Container Toolkit, set up for Docker",
+            fix="install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker && "
+            "sudo systemctl restart docker; drctl config set DR_SAGEMAKER_CUDA_DEVICES= trains without a GPU",
         )
-    return found
+    image = _images(project).trainer
+    if docker.image_label(image, TORCH_LABEL) == "cpu":
+        raise UnavailableError(
+            f"DR_SAGEMAKER_CUDA_DEVICES is {devices}, but {image} was built without CUDA",
+            where=place,
+            expected="an image with the torch for NVIDIA GPUs",
+            fix="drctl build-images --cuda",
+        )
+
+
+def _trainer_gpus(project: Project, image: str) -> tuple[str, ...]:
+    """Return the GPUs that were asked for; else all of them where image and Docker can use them."""
+    asked = gpu_ids(project.settings.sagemaker_cuda_devices)
+    if asked or not docker.is_installed():
+        return asked
+    return ALL_GPUS if docker.image_label(image, TORCH_LABEL) == "cuda" and docker.has_gpu_runtime() else ()
+
+
+def _cloud_watch(project: Project) -> CloudWatch | None:
+    settings = project.settings
+    if not settings.cloud_watch_enable:
+        return None
+    name = "{{.Name}}"  # Docker fills in the container's
+    return CloudWatch(settings.aws_app_region, LOG_GROUP, f"{settings.cloud_watch_log_stream_prefix or ''}{name}")

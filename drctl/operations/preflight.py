@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.util
 import os
-import shutil
-import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from drctl.config.registry import fix_for, refused_settings
+from drctl.config.registry import fix_for, idle_settings, refused_settings
 from drctl.errors import (
     ConfigError,
     ConflictError,
@@ -28,9 +24,9 @@ from drctl.errors import (
 from drctl.formats.hyperparameters import Hyperparameters, parse_hyperparameters
 from drctl.formats.model_metadata import ModelMetadata, parse_model_metadata, unsupported
 from drctl.formats.object_keys import ModelKeys
-from drctl.link.listening import bind_error, tcp_endpoint
 from drctl.operations.container_store import store_notes
 from drctl.operations.containers import check_machine, is_in_containers
+from drctl.operations.machine_check import check_disk, check_gpu, check_port
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.snapshot import (
     HYPERPARAMETERS,
@@ -42,8 +38,7 @@ from drctl.operations.snapshot import (
     has_local_files,
 )
 from drctl.result import Message
-from drctl.stack.drctl_stack import LOOPBACK, usable_cores
-from drctl.stack.plan import LINK_PORT_BASE
+from drctl.stack.drctl_stack import usable_cores
 from drctl.storage.directory import DirectoryStore
 from drctl.storage.location import open_store, project_store_location
 
@@ -53,10 +48,7 @@ if TYPE_CHECKING:
     from drctl.storage.objects import ObjectStore
 
 COMMAND: Final = "start-training"
-LEAST_FREE_BYTES: Final = 1_000_000_000
 PROBE: Final = "write-test"
-PORT_PATIENCE_S: Final = 1.0
-"""How long a run that has just ended may hold its port: the system closes a killed process's sockets last."""
 
 # Module -> the extra that installs it (DESIGN 3).
 _NEEDED: Final = {
@@ -131,6 +123,11 @@ class _Draft:
     differences: list[str] = field(default_factory=list)
     notes: list[Message] = field(default_factory=list)
 
+    @property
+    def has_folder_store(self) -> bool:
+        """Whether the store is a folder of this machine."""
+        return self.location is not None and self.location.kind == "directory"
+
     def finish(self) -> Preparation:
         """Return the result; every check has passed."""
         if not (self.location and self.store and self.keys and self.files and self.content):
@@ -179,8 +176,9 @@ def prepare(
         _check_stop_rule,
         _check_reward,
         _check_packages,
-        _check_port,
-        _check_disk,
+        lambda draft: check_gpu(draft.project),
+        lambda draft: check_port(draft.project),
+        lambda draft: check_disk(draft.project, has_folder_store=draft.has_folder_store),
         lambda draft: _check_prefix(draft, wipe=wipe, force=force),
     ]
     for check in checks:
@@ -233,6 +231,7 @@ _ORDER: Final = {3: 0, 4: 1, 5: 2}
 
 def _check_settings(found: _Draft) -> None:
     problems = refused_settings(found.project.settings, COMMAND)
+    found.notes += [Message(text, "warning") for text in idle_settings(found.project.settings)]
     found.is_refused = bool(problems)
     if problems:
         raise NotSupportedError.from_problems(problems)
@@ -320,58 +319,6 @@ def _check_packages(found: _Draft) -> None:
             expected=f"drctl with its parts: {extras}",
             fix="pip install 'drctl[local]'",
         )
-
-
-def _check_port(found: _Draft) -> None:
-    settings = found.project.settings
-    if is_in_containers(found.project):
-        return  # the trainer's port is one of its container
-    host, port = settings.link_listen or LOOPBACK, LINK_PORT_BASE + settings.run_id
-    deadline = time.monotonic() + PORT_PATIENCE_S
-    while True:
-        try:
-            _bind(host, port)
-        except socket.gaierror as error:
-            raise _address_error(found.project, host, str(error)) from error
-        except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
-                raise _address_error(found.project, host, "this machine does not have that address") from error
-            if time.monotonic() > deadline:
-                raise bind_error(tcp_endpoint(host, port), os.strerror(error.errno or 0).lower()) from error
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _bind(host: str, port: int) -> None:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-
-
-def _address_error(project: Project, host: str, reason: str) -> ConfigError:
-    return ConfigError(
-        f"DR_LINK_LISTEN is {host!r}: {reason}",
-        where=str(project.settings.origin("DR_LINK_LISTEN")),
-        expected="an address of this machine, or 0.0.0.0 for all of them",
-        fix="drctl config set DR_LINK_LISTEN=0.0.0.0",
-    )
-
-
-def _check_disk(found: _Draft) -> None:
-    for name, folder in (("the store", found.project.data_folder), ("logs and run state", found.project.root / "tmp")):
-        if name == "the store" and (found.location is None or found.location.kind != "directory"):
-            continue
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        free = shutil.disk_usage(existing).free
-        if free < LEAST_FREE_BYTES:
-            raise UnavailableError(
-                f"only {free / 1e9:.2f} GB are free for {name}",
-                where=str(folder),
-                expected=f"at least {LEAST_FREE_BYTES / 1e9:.0f} GB",
-                fix=f"du -xh --max-depth=2 {found.project.root} shows what takes the space",
-            )
 
 
 def _check_prefix(found: _Draft, *, wipe: bool, force: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,11 +28,12 @@ from drctl.errors import (
     UnavailableError,
 )
 from drctl.formats.object_keys import ModelKeys
+from drctl.link.listening import advertised_host
 from drctl.operations.container_store import provide_store, stop_store
 from drctl.operations.containers import is_in_containers, plan_containers
 from drctl.operations.preflight import PlanBasis, Preparation, prepare
 from drctl.result import Level, Message, Result
-from drctl.stack.drctl_stack import RunFolders, trainer_spec, training_plan
+from drctl.stack.drctl_stack import RunFolders, gpu_ids, trainer_spec, training_plan
 from drctl.stack.plan import RestartPolicy, read_plan
 from drctl.status.run_status import RunStatus, read_run
 from drctl.storage.location import describe as describe_location
@@ -237,11 +237,11 @@ def plan_training(found: PlanBasis | Preparation, run_token: str) -> RunPlan:
         found.location,
         run_token=run_token,
         metrics_prefix=found.keys.metrics_prefix,
-        advertised_host=_advertised_host(project.settings.link_listen),
+        advertised_host=advertised_host(project.settings.link_listen),
     )
     if is_in_containers(project):
         return plan_containers(project, spec, folders)
-    return training_plan(spec, folders)
+    return training_plan(spec, folders, gpus=gpu_ids(project.settings.sagemaker_cuda_devices))
 
 
 def _echo_to(report: Report) -> Callable[[str], None]:
@@ -270,19 +270,6 @@ def _clear_former_run(project: Project) -> None:
 def _provide_store(project: Project, undo: _Undo, echo: Callable[[str], None]) -> None:
     if is_in_containers(project) and provide_store(project, echo):
         undo.add(lambda: stop_store(project, echo))
-
-
-def _advertised_host(listen: str) -> str:
-    """Return how workers on other machines reach this one."""
-    if listen not in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        return listen
-    # No packet is sent: connecting a UDP socket only chooses the address that would be used.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # an address for documentation (RFC 5737)
-            return str(probe.getsockname()[0])
-        except OSError:
-            return socket.gethostname()
 
 
 def _wipe(found: Preparation, undo: _Undo, report: Report) -> list[Message]:

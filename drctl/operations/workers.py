@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drctl.engines.choice import engine_of_run
-from drctl.errors import ConfigError, NotSupportedError, UnavailableError
-from drctl.link.ticket import read_ticket
+from drctl.errors import ConfigError, UnavailableError
+from drctl.link.listening import advertised_host, tcp_endpoint
+from drctl.link.ticket import read_ticket, write_ticket
 from drctl.result import Message, Result
-from drctl.stack.drctl_stack import is_open_to_network, worker_environment
+from drctl.stack.drctl_stack import invite_path, is_open_to_network, worker_environment
 from drctl.stack.plan import read_plan
 
 if TYPE_CHECKING:
     from drctl.config.project import Project
     from drctl.engines.engine import Engine
+    from drctl.stack.plan import Container, RunPlan
 
 
 def invite_worker(project: Project, *, engine: Engine | None = None) -> Result:
@@ -32,7 +35,6 @@ def invite_worker(project: Project, *, engine: Engine | None = None) -> Result:
     Raises:
         UnavailableError: The run does not run, or its trainer has not written the ticket yet.
         ConfigError: The run listens on this machine only.
-        NotSupportedError: It runs in containers.
     """
     plan = read_plan(project.run_folder)
     run_id = project.settings.run_id
@@ -40,24 +42,23 @@ def invite_worker(project: Project, *, engine: Engine | None = None) -> Result:
         raise UnavailableError(
             f"run {run_id} is not running", where=str(project.run_folder), fix="drctl start-training"
         )
-    if plan.engine != "process":
-        raise NotSupportedError(
-            f"run {run_id} lets no workers of other machines in: it runs in containers",
-            where=f"DR_DOCKER_STYLE, {project.settings.origin('DR_DOCKER_STYLE')}",
-            expected="DR_DOCKER_STYLE=process; containers cannot do that yet",
-            fix="drctl stop-training && drctl config set DR_DOCKER_STYLE=process",
-        )
-    link = plan.trainer["link"]
-    if not is_open_to_network(link["tcp_host"]) or link["remote_ticket"] is None:
+    address = _open_address(plan)
+    if address is None:
         raise ConfigError(
-            f"run {run_id} lets no workers of other machines in: it listens on {link['tcp_host']} only",
+            f"run {run_id} lets no workers of other machines in: it listens on {_where_it_listens(plan)} only",
             where=f"DR_LINK_LISTEN, {project.settings.origin('DR_LINK_LISTEN')}",
             expected="an address that other machines reach, such as 0.0.0.0",
             fix="drctl config set DR_LINK_LISTEN=0.0.0.0 && drctl stop-training && drctl start-training --resume",
         )
-    ticket = Path(link["remote_ticket"])
+    ticket = invite_path(project.secrets_folder, run_id)
+    host = advertised_host(address)
     try:
-        read_ticket(ticket)
+        if _trainer_container(plan) is None:
+            read_ticket(ticket)
+        else:
+            # The trainer's own ticket names it as its network knows it.
+            inside = read_ticket(Path(plan.ticket))
+            write_ticket(ticket, replace(inside, endpoint=tcp_endpoint(host, plan.link_port)))
     except FileNotFoundError as error:
         raise UnavailableError(
             "the trainer has not written the ticket yet", where=str(ticket), fix="drctl worker-invite in a moment"
@@ -68,8 +69,25 @@ def invite_worker(project: Project, *, engine: Engine | None = None) -> Result:
         Message(f"Copy it to the other machine (scp {ticket} HOST:) and type there: {command}"),
         Message("Who has the file can join this run; its keys are good for this run alone."),
     )
-    data = {"ticket": str(ticket), "command": command, "address": f"{link['advertised_host']}:{link['tcp_port']}"}
+    data = {"ticket": str(ticket), "command": command, "address": f"{host}:{plan.link_port}"}
     return Result(data, messages)
+
+
+def _trainer_container(plan: RunPlan) -> Container | None:
+    return next(part.container for part in plan.parts if part.kind == "trainer")
+
+
+def _open_address(plan: RunPlan) -> str | None:
+    """Return the address of this machine on which a run lets other machines' workers in, or None."""
+    container = _trainer_container(plan)
+    if container is not None:
+        return next((port.address for port in container.ports if port.target == plan.link_port), None)
+    address = plan.trainer["link"]["tcp_host"]
+    return address if is_open_to_network(address) else None
+
+
+def _where_it_listens(plan: RunPlan) -> str:
+    return plan.trainer["link"]["tcp_host"] if _trainer_container(plan) is None else "its containers' network"
 
 
 def run_worker(ticket: Path, name: str | None) -> int:

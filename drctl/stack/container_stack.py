@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from drctl.stack.drctl_stack import RunFolders, usable_cores, worker_environment
-from drctl.stack.plan import LINK_PORT_BASE, Container, Mount, Part, RunPlan
+from drctl.stack.plan import LINK_PORT_BASE, CloudWatch, Container, Mount, Part, Port, RunPlan
 from drctl.trainer.memory import allocator_environment
 from drctl.trainer.spec import LinkSpec, TrainerSpec
 
@@ -81,6 +81,9 @@ class ContainerHost:
         images: What they are started from.
         user_id: Their user; see `user_id_for`.
         kernel_volume: Volume with the compiled kernels.
+        gpus: GPUs of the trainer, see `Container.gpus`.
+        link_address: Address of this machine on which workers of others reach the trainer; None for none.
+        cloud_watch: See `RunPlan.cloud_watch`.
         store_keys: File with the store's access key; None where the machine's role lets the trainer in.
     """
 
@@ -88,6 +91,9 @@ class ContainerHost:
     user_id: int
     kernel_volume: str
     store_keys: Path | None
+    gpus: tuple[str, ...] = ()
+    link_address: str | None = None
+    cloud_watch: CloudWatch | None = None
 
 
 def user_id_for(host_user_id: int) -> int:
@@ -110,7 +116,7 @@ def in_containers(spec: TrainerSpec, store: StoreLocation) -> TrainerSpec:
     """
     link = LinkSpec(
         ipc_folder=None,
-        tcp_host="0.0.0.0",  # noqa: S104 - the container's own; the port is not published
+        tcp_host="0.0.0.0",  # noqa: S104 - the container's own
         tcp_port=LINK_PORT_BASE + spec.run_id,
         advertised_host=TRAINER_SERVICE,
         # The server's keys are kept beside the local ticket: in a folder that workers do not see.
@@ -144,11 +150,13 @@ def container_plan(spec: TrainerSpec, folders: RunFolders, host: ContainerHost) 
             _trainer(spec, folders, host),
             *(_worker(number, spec, folders, host) for number in range(spec.workers)),
         ),
+        cloud_watch=host.cloud_watch,
     )
 
 
 def _trainer(spec: TrainerSpec, folders: RunFolders, host: ContainerHost) -> Part:
     keys, ticket = link_folders(folders, spec.run_id)
+    port = spec.link.tcp_port
     container = Container(
         name=f"deepracer-{spec.run_id}-{TRAINER_SERVICE}-1",
         service=TRAINER_SERVICE,
@@ -163,6 +171,8 @@ def _trainer(spec: TrainerSpec, folders: RunFolders, host: ContainerHost) -> Par
         ),
         memory=_TRAINER_MEMORY,
         processes=_PROCESSES,
+        gpus=host.gpus,
+        ports=(Port(port, port, host.link_address),) if host.link_address else (),
     )
     environment = {"OMP_NUM_THREADS": str(usable_cores()), **allocator_environment()}
     if host.store_keys is None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from drctl.storage.location import StoreLocation
 
 LOOPBACK = "127.0.0.1"
+ALL_GPUS = ("all",)
 
 # A worker computes on one core; more threads would only take the other workers' time.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -41,6 +42,11 @@ class RunFolders:
     project: Path
     run_folder: Path
     secrets_folder: Path
+
+
+def gpu_ids(setting: str | None) -> tuple[str, ...]:
+    """Return the GPUs that a setting such as ``DR_SAGEMAKER_CUDA_DEVICES`` names: ``0,1`` or ``all``."""
+    return tuple(setting.split(",")) if setting else ()
 
 
 def is_open_to_network(listen: str) -> bool:
@@ -102,19 +108,23 @@ def trainer_spec(
     )
 
 
-def training_plan(spec: TrainerSpec, folders: RunFolders, *, engine: str = "process") -> RunPlan:
+def training_plan(
+    spec: TrainerSpec, folders: RunFolders, *, engine: str = "process", gpus: tuple[str, ...] = ()
+) -> RunPlan:
     """Build the plan of a training: one trainer and its workers, as processes of this Python.
 
     Args:
         spec: What the trainer is told.
         folders: Where the run keeps its things.
         engine: Engine that will carry the plan out.
+        gpus: Ids of the GPUs that the trainer may use; empty, or ``all`` alone, for every one.
     """
+    visible = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus not in ((), ALL_GPUS) else {}
     trainer = Part(
         name="trainer",
         kind="trainer",
         argv=(*_module("drctl.trainer.main"), str(folders.run_folder), "--parent-pid", PARENT_PID),
-        environment={**_ALWAYS, **_trainer_threads(), **allocator_environment()},
+        environment={**_ALWAYS, **_trainer_threads(), **allocator_environment(), **visible},
     )
     workers = (
         Part(

@@ -11,6 +11,7 @@ from drctl.config.registry import (
     RETIRED_NAMES,
     SETTINGS,
     has_default,
+    idle_settings,
     nearest_name,
     refused_settings,
     todays_name,
@@ -245,13 +246,8 @@ LATER = {
     "train_multi_config": True,
     "local_s3_pretrained": True,
     "experiment_name": "x",
-    "sagemaker_cuda_devices": "0",
-    "robomaker_cuda_devices": "0",
-    "robomaker_mount_logs": True,
     "robomaker_mount_simapp_dir": "x",
     "robomaker_mount_scripts_dir": "x",
-    "cloud_watch_enable": True,
-    "host_x": True,
     "gui_enable": True,
     "telegraf_host": "telegraf",
     "kinesis_stream_name": "x",
@@ -297,11 +293,26 @@ def test_start_training_takes_the_settings_of_this_version():
         keep_gb=1.0,
         sim_trace_log=True,
         link_listen="0.0.0.0",
+        sagemaker_cuda_devices="0,1",
+        cloud_watch_enable=True,
         cloud="aws",
         local_s3_profile="x",
         local_s3_model_prefix="m",
     )
     assert refused_settings(settings, "start-training") == []
+
+
+def test_settings_that_our_own_stack_has_no_use_for_are_named_with_the_reason():
+    chosen = {"robomaker_cuda_devices": "0", "robomaker_mount_logs": True, "host_x": True}
+    settings = Settings(**chosen)
+    assert refused_settings(settings, "start-training") == []
+    assert idle_settings(settings) == [
+        "DR_ROBOMAKER_CUDA_DEVICES=0 has no effect: drctl's own workers compute on the processor",
+        f"DR_ROBOMAKER_MOUNT_LOGS=True has no effect: {SETTINGS['DR_ROBOMAKER_MOUNT_LOGS'].about.idle_with_drctl}",
+        "DR_HOST_X=True has no effect: drctl's own simulator draws without an X server",
+    ]
+    assert idle_settings(Settings()) == []
+    assert idle_settings(Settings(**chosen, simapp_source="awsdeepracercommunity/deepracer-simapp")) == []
 
 
 def test_start_training_does_not_mind_evaluation_viewer_and_idle_settings():

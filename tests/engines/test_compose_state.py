@@ -189,8 +189,9 @@ def test_a_machine_without_docker(tmp_path, monkeypatch):
 def test_commands_that_change_something_are_shown(tmp_path, monkeypatch):
     fake_docker(tmp_path, monkeypatch, '[ "$2" != inspect ]')
     shown = []
+    monkeypatch.setattr(docker, "host_routes", list)
     docker.ensure_network("a net", shown.append)
-    assert shown == ["docker network create 'a net'"]
+    assert shown == ["docker network create --subnet 172.18.0.0/16 'a net'"]
 
 
 def test_dockers_times(monkeypatch):

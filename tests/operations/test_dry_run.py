@@ -15,6 +15,7 @@ from drctl.stack.plan import PARENT_PID
 def dry_run(project, monkeypatch, capsys):
     """Type the command in a project on a machine without Docker; gives status, output and errors."""
     monkeypatch.setattr("drctl.engines.docker.is_installed", lambda: False)
+    monkeypatch.setattr("drctl.engines.store_container.host_routes", list)
 
     def type_in(*words):
         before = contents(project)
@@ -49,7 +50,7 @@ def test_containers_are_told_with_their_files(dry_run, project):
     assert set(yaml.safe_load(data["files"][str(store)])["services"]) == {"minio"}
     assert data["engine"] == "compose"
     assert data["commands"] == [
-        ["docker", "network", "create", "sagemaker-local"],
+        ["docker", "network", "create", "--subnet", "172.18.0.0/16", "sagemaker-local"],
         ["docker", "volume", "create", "s3_data"],
         [
             *("docker", "compose", "--ansi", "never", "--file", str(store)),

@@ -15,7 +15,7 @@ from drctl.storage.location import StoreLocation
 FOLDERS = RunFolders(Path("/p"), Path("/p/tmp/run-3"), Path("/p/tmp/secrets"))
 
 
-def make_plan(**settings):
+def make_plan(gpus=(), **settings):
     spec = trainer_spec(
         Settings(**{"run_id": 3, "workers": 2, **settings}),
         FOLDERS,
@@ -24,7 +24,7 @@ def make_plan(**settings):
         metrics_prefix="rl-deepracer-sagemaker/metrics",
         advertised_host="10.0.0.1",
     )
-    return training_plan(spec, FOLDERS)
+    return training_plan(spec, FOLDERS, gpus=gpus)
 
 
 def test_whole_argument_lists():
@@ -41,6 +41,13 @@ def test_whole_argument_lists():
     ]
     assert plan.workers == ("worker-0", "worker-1")
     assert (plan.link_port, plan.trainer["link"]["tcp_host"]) == (7303, "127.0.0.1")
+
+
+@pytest.mark.parametrize(("gpus", "visible"), [((), None), (("all",), None), (("1",), "1"), (("0", "2"), "0,2")])
+def test_the_trainer_sees_the_gpus_that_were_chosen(gpus, visible):
+    parts = make_plan(gpus=gpus).parts
+    assert parts[0].environment.get("CUDA_VISIBLE_DEVICES") == visible
+    assert "CUDA_VISIBLE_DEVICES" not in parts[1].environment
 
 
 def test_environment_of_the_parts():

@@ -24,7 +24,7 @@ from drctl.stack.container_stack import (
     user_id_for,
 )
 from drctl.stack.drctl_stack import RunFolders, trainer_spec
-from drctl.stack.plan import RunPlan
+from drctl.stack.plan import CloudWatch, RunPlan
 from drctl.stack.store_server import MinioFiles, minio_reference, minio_server, minio_warning, own_server
 from drctl.storage.location import StoreLocation
 
@@ -45,7 +45,7 @@ def _four_cores(monkeypatch):
     monkeypatch.setattr("drctl.stack.container_stack.usable_cores", lambda: 4)
 
 
-def make_plan(store=INSIDE, store_keys=KEYS, **settings):
+def make_plan(store=INSIDE, store_keys=KEYS, host=None, **settings):
     spec = trainer_spec(
         Settings(**{"run_id": 3, "workers": 2, **settings}),
         FOLDERS,
@@ -54,8 +54,8 @@ def make_plan(store=INSIDE, store_keys=KEYS, **settings):
         metrics_prefix="rl-deepracer-sagemaker/metrics",
         advertised_host="10.0.0.1",
     )
-    host = ContainerHost(IMAGES, 1000, "drctl-kernels-abc", store_keys)
-    return container_plan(in_containers(spec, store), FOLDERS, host)
+    machine = ContainerHost(IMAGES, 1000, "drctl-kernels-abc", store_keys, **(host or {}))
+    return container_plan(in_containers(spec, store), FOLDERS, machine)
 
 
 def render_store(project="/home/ann/car", server=OWN_STORE):
@@ -66,8 +66,15 @@ def services(plan):
     return yaml.safe_load(render.render_run(plan))["services"]
 
 
+# No test ever ran on a GPU or sent a log to AWS: these blocks are what Docker's documentation asks for.
+ELSEWHERE = {
+    "gpus": ("0", "2"),
+    "link_address": "0.0.0.0",
+    "cloud_watch": CloudWatch("eu-central-1", "/deepracer-for-cloud", "box-{{.Name}}"),
+}
 RENDERED = {
     "run": lambda: render.render_run(make_plan()),
+    "run-gpu-cloudwatch-link": lambda: render.render_run(make_plan(workers=1, host=ELSEWHERE)),
     "store": render_store,
     # MinIO's image was never run by these tests: the block is what its documentation asks for.
     "minio": lambda: render_store(server=MINIO),
@@ -168,6 +175,19 @@ def test_images_without_the_fix_are_named(setting, is_old):
         assert "alpine/minio:RELEASE.2025-10-15T17-29-55Z" in warning
 
 
+def test_the_trainer_alone_gets_gpus():
+    found = services(make_plan(host={"gpus": ("all",)}))
+    (device,) = found["algo"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
+    assert "deploy" not in found["robomaker-1"]
+
+
+def test_workers_of_other_machines_reach_the_trainer_where_they_may():
+    trainer, worker = (services(make_plan(host={"link_address": "10.0.0.1"}))[name] for name in ("algo", "robomaker-1"))
+    assert trainer["ports"] == [{"target": 7303, "published": "7303", "host_ip": "10.0.0.1"}]
+    assert "ports" not in worker
+
+
 def test_a_store_elsewhere_is_reached_with_the_keys_of_a_file():
     aws = StoreLocation("s3", "models", region="eu-central-1", keys_file="/run/secrets/store_keys")
     keys = KEYS.with_name("run-3-store-keys.json")
@@ -211,8 +231,8 @@ def test_the_trainer_is_told_how_things_look_from_inside():
 
 
 def test_a_plan_survives_its_file():
-    plan = make_plan()
-    assert RunPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    for plan in (make_plan(), make_plan(host=ELSEWHERE)):
+        assert RunPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
 def test_containers_never_run_as_root():
@@ -254,6 +274,10 @@ def test_docker_compose_accepts_it(name, tmp_path):
     found = json.loads(done.stdout)["services"]
     if name == "run":
         assert set(found) == {"algo", "robomaker-1", "robomaker-2"}
+    elif name == "run-gpu-cloudwatch-link":
+        (device,) = found["algo"]["deploy"]["resources"]["reservations"]["devices"]
+        assert (device["driver"], device["device_ids"], device["capabilities"]) == ("nvidia", ["0", "2"], ["gpu"])
+        assert found["robomaker-1"]["logging"]["options"]["tag"] == "box-{{.Name}}"
     elif name == "minio":
         assert found["minio"]["command"] == ["server", "/data", "--console-address", ":9001"]
     else:

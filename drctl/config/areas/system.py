@@ -98,18 +98,46 @@ class ContainerSettings:
         commands=("start-loganalysis",),
         in_files=False,
     )
-    sagemaker_cuda_devices: str | None = _container(None, "GPUs of the trainer, such as 0 or 0,1.", rule="devices")
-    robomaker_cuda_devices: str | None = _container(None, "GPUs of the workers.", rule="devices")
-    robomaker_mount_logs: bool = _container(False, "Keep the workers' ROS logs in data/logs/robomaker on this machine.")
+    sagemaker_cuda_devices: str | None = _container(
+        None,
+        "GPUs of the trainer, such as 0 or 0,1, or all. Without a value it takes all that it finds.",
+        rule="devices",
+        part="now",
+    )
+    robomaker_cuda_devices: str | None = _container(
+        None,
+        "GPUs of the community images' workers.",
+        rule="devices",
+        part="now",
+        idle_with_drctl="drctl's own workers compute on the processor",
+    )
+    robomaker_mount_logs: bool = _container(
+        False,
+        "Keep the ROS logs of the community images' workers in data/logs/robomaker on this machine.",
+        part="now",
+        idle_with_drctl="drctl's own workers write no ROS logs; what they print is kept in tmp/run-N/logs",
+    )
     robomaker_mount_simapp_dir: str | None = _container(None, "Folder of a changed simapp bundle to run instead.")
     robomaker_mount_scripts_dir: str | None = _container(
         None, "Folder with alter_environment.sh, which the community worker runs at its start."
     )
-    cloud_watch_enable: bool = _container(False, "Send the containers' logs to AWS CloudWatch.")
-    cloud_watch_log_stream_prefix: str | None = _container(
-        None, "Start of the CloudWatch streams' names.", used_when=Condition("DR_CLOUD_WATCH_ENABLE", ("True",))
+    cloud_watch_enable: bool = _image(
+        False,
+        "Send the containers' logs to AWS CloudWatch as well, with the keys that the Docker daemon has.",
+        part="now",
     )
-    host_x: bool = _container(False, "Draw Gazebo on this machine's X server.")
+    cloud_watch_log_stream_prefix: str | None = _container(
+        None,
+        "Start of the CloudWatch streams' names.",
+        used_when=Condition("DR_CLOUD_WATCH_ENABLE", ("True",)),
+        part="now",
+    )
+    host_x: bool = _container(
+        False,
+        "Draw Gazebo on this machine's X server.",
+        part="now",
+        idle_with_drctl="drctl's own simulator draws without an X server",
+    )
     display: str | None = _container(
         None, "X display for that, such as :99.", used_when=Condition("DR_HOST_X", ("True",))
     )
