@@ -12,7 +12,28 @@ EVERY_ENGINE = [
     pytest.param(COMPOSE, id="compose", marks=pytest.mark.docker),
 ]
 
-FILES = set()
+# Contract 1.2 with two workers, then what only drctl reads (ARCHITECTURE).
+FILES = {
+    "#/training-simtrace/#-iteration.csv",
+    "custom_files/hyperparameters.json",
+    "custom_files/model_metadata.json",
+    "custom_files/reward_function.py",
+    "ip/hyperparameters.json",
+    "metrics/TrainingMetrics.json",
+    "metrics/TrainingMetrics_#.json",
+    "model/deepracer_checkpoints.json",
+    "model/model_#.pb",
+    "model/model_metadata.json",
+    "reward_function.py",
+    "training_params.yaml",
+    ".drctl/iterations/#.json",
+    ".drctl/lease.json",
+    ".drctl/manifests/#.json",
+    ".drctl/optimizer/#.pt",
+    ".drctl/status.json",
+    ".drctl/tensorboard/events.out.tfevents.#.HOST",
+    ".drctl/weights/#.pt",
+}
 
 
 @pytest.fixture
