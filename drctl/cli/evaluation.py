@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from drctl.cli.context import Invocation
-    from drctl.evaluation.job import RaceJob
-    from drctl.evaluation.race import RaceProgress
+    from drctl.operations.evaluation import EvaluationRequest
+    from drctl.operations.evaluation_report import RaceView
 
-    Watch = Callable[[RaceJob, RaceProgress], None]
+    Watch = Callable[[RaceView], None]
 
 COMMAND = "eval"
 
@@ -47,6 +47,9 @@ def evaluate(
     mp4: Annotated[
         bool | None, typer.Option("--mp4/--no-mp4", help="Record three videos; default: DR_EVAL_SAVE_MP4.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show the files and commands of a start; nothing is started.")
+    ] = False,
 ) -> Result:
     """Race a stored model: laps, times, mishaps, and videos if you like.
 
@@ -61,26 +64,37 @@ def evaluate(
     overrides = {name: value for name, value in options.items() if value is not None}
     invocation = invocation_of(ctx)
     project = invocation.load_project_to_start(overrides)
+    from drctl.operations.evaluation import EvaluationRequest as Request
     from drctl.operations.evaluation import evaluate as race
     from drctl.operations.evaluation import start_evaluation
 
-    if quiet:
-        words = _words(invocation, overrides, chosen, tracks or (), copy=copy)
-        return start_evaluation(project, words, checkpoints=chosen, tracks=tracks or ())
+    request = Request(tuple(chosen), tuple(tracks or ()), copy)
+    if dry_run:
+        from drctl.operations.dry_run import preview_evaluation
+
+        return preview_evaluation(project, request, _words(invocation, overrides, request))
     shown: list[Message] = []
 
     def report(message: Message) -> None:
         shown.append(message)
         show_message(message, invocation.output)
 
+    def finish(result: Result) -> Result:
+        return result if invocation.output.format == "json" else _unshown(result, shown)
+
+    if quiet:
+        return finish(start_evaluation(project, _words(invocation, overrides, request), request, report=report))
     try:
         with _watching(invocation.output) as watch:
-            result = race(project, checkpoints=chosen, tracks=tracks or (), copy=copy, watch=watch, report=report)
+            result = race(project, request, watch=watch, report=report)
     except KeyboardInterrupt:
         text = "the evaluation was interrupted; races that were over are in the store, the others left nothing"
         raise InterruptedByUserError(text) from None
-    if invocation.output.format == "json":
-        return result
+    return finish(result)
+
+
+def _unshown(result: Result, shown: Sequence[Message]) -> Result:
+    """Leave out what was shown while the command was at work."""
     rest = tuple(message for message in result.messages if message not in shown)
     return Result(result.data, rest, result.next_steps, result.exit_status)
 
@@ -102,27 +116,20 @@ def _check_checkpoint(choice: str) -> str:
     )
 
 
-def _words(
-    invocation: Invocation,
-    overrides: dict[str, str],
-    checkpoints: Sequence[str],
-    tracks: Sequence[str],
-    *,
-    copy: bool,
-) -> list[str]:
+def _words(invocation: Invocation, overrides: dict[str, str], request: EvaluationRequest) -> list[str]:
     """Return the command line that does the same in the foreground."""
     settings = {**invocation.overrides, **overrides}
     words = [f"--set={name}={value}" for name, value in settings.items()]
-    words += [f"--output={invocation.output.format}", COMMAND, *(["--copy"] if copy else [])]
-    words += [f"--checkpoint={choice}" for choice in checkpoints]
-    return words + [f"--track={name}" for name in tracks]
+    words += [f"--output={invocation.output.format}", COMMAND, *(["--copy"] if request.copy else [])]
+    words += [f"--checkpoint={choice}" for choice in request.checkpoints]
+    return words + [f"--track={name}" for name in request.tracks]
 
 
 @contextmanager
 def _watching(output: Output) -> Iterator[Watch]:
     """Give what shows how races go: bars on a terminal, a line per lap elsewhere."""
     if not output.is_interactive:
-        yield lambda job, progress: _print_lap(job, progress, output)
+        yield lambda view: _print_lap(view, output)
         return
     from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
@@ -130,24 +137,21 @@ def _watching(output: Output) -> Iterator[Watch]:
     with Progress(*columns, TextColumn("{task.fields[clock]}"), TextColumn("{task.fields[resets]}")) as bars:
         tasks: dict[tuple[int, int], TaskID] = {}
 
-        def watch(job: RaceJob, progress: RaceProgress) -> None:
-            key = (job.number, progress.lap)
+        def watch(view: RaceView) -> None:
+            key = (view.number, view.lap)
             if key not in tasks:
-                name = f"checkpoint {job.checkpoint.number} on {job.track}, lap {progress.lap}/{progress.laps}"
+                name = f"checkpoint {view.checkpoint} on {view.track}, lap {view.lap}/{view.laps}"
                 tasks[key] = bars.add_task(name, total=100.0, clock="", resets="")
-            resets = f"{progress.resets} resets" if progress.resets else ""
-            clock = f"{progress.clock_s:.1f} s"
-            bars.update(tasks[key], completed=max(0.0, progress.progress_percent), clock=clock, resets=resets)
+            resets = f"{view.resets} resets" if view.resets else ""
+            clock = f"{view.clock_s:.1f} s"
+            bars.update(tasks[key], completed=max(0.0, view.progress_percent), clock=clock, resets=resets)
 
         yield watch
 
 
-def _print_lap(job: RaceJob, progress: RaceProgress, output: Output) -> None:
-    from drctl.operations.evaluation_report import describe_lap
-
-    if progress.finished is not None:
-        text = describe_lap(progress.finished, progress.laps)
-        show_message(Message(f"checkpoint {job.checkpoint.number} on {job.track}, {text}"), output)
+def _print_lap(view: RaceView, output: Output) -> None:
+    if view.finished:
+        show_message(Message(f"checkpoint {view.checkpoint} on {view.track}, {view.finished}"), output)
 
 
 def register(app: typer.Typer) -> None:

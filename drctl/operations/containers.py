@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import drctl
 from drctl.engines import docker
 from drctl.engines.compose import refuse_foreign
+from drctl.engines.evaluation_process import evaluation_folder
 from drctl.errors import ConfigError, DrctlError, UnavailableError, combine_errors
 from drctl.operations.container_store import (
     has_own_server,
@@ -20,6 +24,7 @@ from drctl.stack.container_stack import (
     ContainerHost,
     Images,
     container_plan,
+    evaluation_plan,
     images_for,
     in_containers,
     user_id_for,
@@ -29,7 +34,7 @@ from drctl.stack.plan import CloudWatch
 
 if TYPE_CHECKING:
     from drctl.config.project import Project
-    from drctl.stack.plan import RunPlan
+    from drctl.stack.plan import EvaluationPlan, RunPlan
     from drctl.trainer.spec import TrainerSpec
 
 ENGINE: Final = "compose"
@@ -64,6 +69,38 @@ def check_machine(project: Project) -> None:
         raise combine_errors(errors)
 
 
+def check_evaluation_machine(project: Project) -> None:
+    """Make sure that an evaluation can run in a container, before it is started.
+
+    Raises:
+        DrctlError: Everything that is missing or in the way.
+    """
+    problems = store_problems(project)
+    if problems:
+        raise ConfigError.from_problems(problems)
+    docker.check_docker()
+    _check_images(project, is_training=False)
+
+
+def plan_evaluation(project: Project) -> EvaluationPlan:
+    """Make the plan of an evaluation in a container."""
+    folders = RunFolders(project.root, project.run_folder, project.secrets_path)
+    return evaluation_plan(
+        project.settings,
+        folders,
+        _host(project),
+        folder=evaluation_folder(project.root, project.settings.run_id),
+        run_token=secrets.token_hex(8),
+        timezone=_timezone(),
+    )
+
+
+def _timezone() -> str:
+    """Return this machine's offset from UTC in POSIX notation, which counts the other way: ``<+01>-01:00``."""
+    sign, hours, minutes = time.strftime("%z")[:1], time.strftime("%z")[1:3], time.strftime("%z")[3:5]
+    return f"<{sign}{hours}{minutes}>{'-' if sign == '+' else '+'}{hours}:{minutes}"
+
+
 def plan_containers(project: Project, spec: TrainerSpec, folders: RunFolders) -> RunPlan:
     """Make the plan of a training in containers.
 
@@ -72,20 +109,25 @@ def plan_containers(project: Project, spec: TrainerSpec, folders: RunFolders) ->
         spec: What a trainer of this machine would be told.
         folders: Where the run keeps its things.
     """
-    images = _images(project)
-    store = location_inside(project)
-    keys = trainer_keys_file(project) if store.keys_file else None
+    host = _host(project)
     listen = project.settings.link_listen
-    host = ContainerHost(
+    host = replace(
+        host,
+        gpus=_trainer_gpus(project, host.images.trainer),
+        link_address=listen if is_open_to_network(listen) else None,
+    )
+    return container_plan(in_containers(spec, location_inside(project)), folders, host)
+
+
+def _host(project: Project) -> ContainerHost:
+    images = _images(project)
+    return ContainerHost(
         images=images,
         user_id=user_id_for(os.getuid()),
         kernel_volume=_kernel_volume(images.worker),
-        store_keys=keys,
-        gpus=_trainer_gpus(project, images.trainer),
-        link_address=listen if is_open_to_network(listen) else None,
+        store_keys=trainer_keys_file(project) if location_inside(project).keys_file else None,
         cloud_watch=_cloud_watch(project),
     )
-    return container_plan(in_containers(spec, store), folders, host)
 
 
 def _kernel_volume(image: str) -> str:
@@ -101,18 +143,19 @@ def _images(project: Project) -> Images:
     return images_for(project.settings, drctl.__version__)
 
 
-def _check_images(project: Project) -> None:
+def _check_images(project: Project, *, is_training: bool = True) -> None:
     images = _images(project)
+    own = [images.trainer, images.worker] if is_training else [images.worker]
     store = [store_image(project)] if has_own_server(project) else []
-    missing = docker.missing_images([images.trainer, images.worker, *store])
+    missing = docker.missing_images([*own, *store])
     if not missing:
         return
-    own = [name for name in missing if name.startswith("drctl/")]
-    pulls = [f"docker pull {name}" for name in missing if name not in own]
+    built = [name for name in missing if name.startswith("drctl/")]
+    pulls = [f"docker pull {name}" for name in missing if name not in built]
     raise UnavailableError(
         f"this machine lacks images: {', '.join(missing)}",
-        expected="the images of this version of drctl" if own else "the images that the settings name",
-        fix=" && ".join([*(["drctl build-images"] if own else []), *pulls]),
+        expected="the images of this version of drctl" if built else "the images that the settings name",
+        fix=" && ".join([*(["drctl build-images"] if built else []), *pulls]),
     )
 
 

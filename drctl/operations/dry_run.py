@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import TYPE_CHECKING
 
+from drctl.config.registry import refused_settings
 from drctl.engines.choice import make_engine
 from drctl.engines.engine import Preview
+from drctl.errors import NotSupportedError
+from drctl.operations.container_evaluation import preview_in_container
 from drctl.operations.container_store import preview_store
 from drctl.operations.containers import is_in_containers
 from drctl.operations.preflight import check_without_starting
@@ -14,7 +18,10 @@ from drctl.operations.training import Planner, plan_training
 from drctl.result import Message, Result
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from drctl.config.project import Project
+    from drctl.operations.evaluation import EvaluationRequest
 
 RUN_TOKEN = "dry-run"  # noqa: S105 - a name, not a password
 """Stands where a real start has its random name."""
@@ -47,6 +54,39 @@ def preview_training(project: Project, *, plan: Planner | None = None) -> Result
         "commands": [list(argv) for argv in (*store.commands, *found.commands)],
     }
     return Result(data, (*basis.notes, *describe_preview(store), *describe_preview(found)), ("drctl start-training",))
+
+
+def preview_evaluation(project: Project, request: EvaluationRequest, words: Sequence[str]) -> Result:
+    """Tell which files and commands an evaluation would take; neither store nor Docker are asked.
+
+    Args:
+        project: The project.
+        request: What to race.
+        words: Command line of the evaluation without the program's name.
+
+    Returns:
+        ``engine``, ``run_id``, ``prefix``, ``request``, ``files``, ``commands``: see `preview_training`.
+
+    Raises:
+        NotSupportedError: A setting asks for what this version does not have.
+    """
+    settings = project.settings
+    problems = refused_settings(settings, "eval")
+    if problems:
+        raise NotSupportedError.from_problems(problems)
+    if is_in_containers(project):
+        previews = [preview_store(project), preview_in_container(project)]
+    else:
+        previews = [Preview(commands=((sys.executable, "-m", "drctl", "--project", str(project.root), *words),))]
+    data = {
+        "engine": settings.docker_style,
+        "run_id": settings.run_id,
+        "prefix": settings.local_s3_model_prefix,
+        "request": request.to_json(),
+        "files": {path: text for one in previews for path, text in one.files.items()},
+        "commands": [list(argv) for one in previews for argv in one.commands],
+    }
+    return Result(data, tuple(line for one in previews for line in describe_preview(one)), ("drctl eval",))
 
 
 def describe_preview(preview: Preview) -> list[Message]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from drctl.config.registry import refused_settings
+from drctl.engines.evaluation_container import stop_container
 from drctl.engines.evaluation_process import (
     LOG_FILE,
     evaluation_folder,
@@ -31,7 +32,8 @@ from drctl.errors import (
 )
 from drctl.formats.manifest import parse_manifest
 from drctl.formats.object_keys import ModelKeys
-from drctl.operations.evaluation_report import RaceReport, describe_races
+from drctl.operations.containers import is_in_containers
+from drctl.operations.evaluation_report import RaceReport, RaceView, describe_races, view_race
 from drctl.result import Message, Result
 from drctl.stack.drctl_stack import usable_cores
 from drctl.storage.location import describe as describe_location
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from drctl.config.project import Project
     from drctl.evaluation.checkpoint import StoredCheckpoint
     from drctl.evaluation.job import RaceJob
-    from drctl.evaluation.race import RaceProgress
     from drctl.simulation.environment_spec import EnvironmentSpec, WorldSpec
     from drctl.storage.location import StoreLocation
     from drctl.storage.objects import ObjectStore
@@ -49,12 +50,36 @@ if TYPE_CHECKING:
 COMMAND: Final = "eval"
 COPY_SUFFIX: Final = "-E"
 
-Watch = Callable[["RaceJob", "RaceProgress"], None]
+Watch = Callable[[RaceView], None]
 Report = Callable[[Message], None]
 
 
 @dataclass(frozen=True)
-class _Preparation:
+class EvaluationRequest:
+    """What to race.
+
+    Attributes:
+        checkpoints: ``best``, ``last`` or numbers; that of ``DR_EVAL_CHECKPOINT`` when empty.
+        tracks: Names; ``DR_WORLD_NAME`` when empty.
+        copy: Race a copy of the model under its prefix and ``-E``, so that nothing is added beside the model itself.
+    """
+
+    checkpoints: tuple[str, ...] = ()
+    tracks: tuple[str, ...] = ()
+    copy: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the mapping that `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> EvaluationRequest:
+        """Read what `to_json` gave."""
+        return cls(tuple(data["checkpoints"]), tuple(data["tracks"]), data["copy"])
+
+
+@dataclass(frozen=True)
+class RacePreparation:
     """What was found out before anything is raced; nothing stands against it."""
 
     location: StoreLocation
@@ -66,11 +91,9 @@ class _Preparation:
 
 def evaluate(
     project: Project,
+    request: EvaluationRequest = EvaluationRequest(),
     *,
-    checkpoints: Sequence[str] = (),
-    tracks: Sequence[str] = (),
-    copy: bool = False,
-    watch: Watch = lambda _job, _progress: None,
+    watch: Watch = lambda _view: None,
     report: Report = lambda _message: None,
 ) -> Result:
     """Race every chosen checkpoint on every chosen track and write what comes of it beside the model.
@@ -79,9 +102,7 @@ def evaluate(
 
     Args:
         project: The project.
-        checkpoints: ``best``, ``last`` or numbers; those of ``DR_EVAL_CHECKPOINT`` when empty.
-        tracks: Names; ``DR_WORLD_NAME`` when empty.
-        copy: Race a copy of the model under its prefix and ``-E``, so that nothing is added beside the model itself.
+        request: What to race.
         watch: Told where each race stands.
         report: Gets what is worth knowing before the races begin.
 
@@ -93,26 +114,52 @@ def evaluate(
     """
     folder = evaluation_folder(project.root, project.settings.run_id)
     with only_evaluation(folder, f"{project.settings.local_s3_model_prefix} is being evaluated"):
-        found = _prepare(project, checkpoints, tracks)
-        for note in found.notes:
-            report(note)
-        keys = _copy_model(found, project) if copy else found.source
-        with tempfile.TemporaryDirectory(prefix="drctl-eval-") as videos:
-            races = _race(project, found, keys, Path(videos), watch)
-    place = describe_location(found.location)
+        if is_in_containers(project):
+            from drctl.operations.container_evaluation import race_in_container
+
+            return race_in_container(project, request, watch=watch, report=report)
+        return race_here(project, request, watch=watch, report=report)
+
+
+def race_here(
+    project: Project,
+    request: EvaluationRequest,
+    *,
+    watch: Watch,
+    report: Report,
+    location: StoreLocation | None = None,
+    place: str | None = None,
+) -> Result:
+    """Race in this process and its children; see `evaluate`.
+
+    Args:
+        project: The project.
+        request: What to race.
+        watch: See `evaluate`.
+        report: See `evaluate`.
+        location: Where the bucket is; None for where the project says.
+        place: The same for people.
+    """
+    found = prepare_races(project, request, location=location)
+    for note in found.notes:
+        report(note)
+    keys = _copy_model(found, project) if request.copy else found.source
+    with tempfile.TemporaryDirectory(prefix="drctl-eval-") as videos:
+        races = _race(project, found, keys, Path(videos), watch)
+    place = place or describe_location(found.location)
     return describe_races(races, keys.prefix, place, found.notes, has_videos=project.settings.eval_save_mp4)
 
 
 def start_evaluation(
-    project: Project, words: Sequence[str], *, checkpoints: Sequence[str] = (), tracks: Sequence[str] = ()
+    project: Project, words: Sequence[str], request: EvaluationRequest, *, report: Report = lambda _message: None
 ) -> Result:
     """Start an evaluation that goes on by itself.
 
     Args:
         project: The project.
         words: Command line of the evaluation without the program's name.
-        checkpoints: See `evaluate`.
-        tracks: See `evaluate`.
+        request: What to race.
+        report: See `evaluate`.
 
     Returns:
         ``run_id``, ``prefix``, ``pid``, ``log``.
@@ -123,7 +170,12 @@ def start_evaluation(
     settings = project.settings
     folder = evaluation_folder(project.root, settings.run_id)
     refuse_second(folder)
-    found = _prepare(project, checkpoints, tracks)
+    if is_in_containers(project):
+        from drctl.operations.container_evaluation import check_container_races
+
+        found = check_container_races(project, request, report)
+    else:
+        found = prepare_races(project, request)
     process = start_detached(folder, project.root, words)
     log = str(folder / LOG_FILE)
     data = {"run_id": settings.run_id, "prefix": found.source.prefix, "pid": process.pid, "log": log}
@@ -141,18 +193,39 @@ def stop_evaluation(project: Project) -> Result:
         FailedError: Its process cannot be ended.
     """
     run_id = project.settings.run_id
-    stopped = stop_process(evaluation_folder(project.root, run_id))
+    folder = evaluation_folder(project.root, run_id)
+    stopped = stop_process(folder)
+    # The process that watches a container takes it along, unless it was killed.
+    stop_container(folder)
     data = {"run_id": run_id, "was_running": stopped is not None}
     text = f"run {run_id} has no evaluation under way" if stopped is None else f"stopped: {stopped.description}"
     return Result(data, (Message(text, "info" if stopped is None else "success"),))
 
 
-def _prepare(project: Project, checkpoints: Sequence[str], tracks: Sequence[str]) -> _Preparation:
+def prepare_races(
+    project: Project,
+    request: EvaluationRequest,
+    *,
+    location: StoreLocation | None = None,
+    loads_graphs: bool = True,
+) -> RacePreparation:
+    """Find out all that can be known before anything is raced.
+
+    Args:
+        project: The project.
+        request: What to race.
+        location: See `race_here`.
+        loads_graphs: Whether each graph is loaded, which needs OpenVINO.
+
+    Raises:
+        DrctlError: What stands against it, all problems at once.
+    """
+    checkpoints, tracks = request.checkpoints, request.tracks
     settings = project.settings
     problems = refused_settings(settings, COMMAND)
     if problems:
         raise NotSupportedError.from_problems(problems)
-    location = project_store_location(project)
+    location = location or project_store_location(project)
     store = open_store(location)
     keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
     errors: list[DrctlError] = []
@@ -166,13 +239,14 @@ def _prepare(project: Project, checkpoints: Sequence[str], tracks: Sequence[str]
     spec: EnvironmentSpec | None = None
     try:
         spec = _read_spec(project, store, keys)
-        loaded = _load_checkpoints(store, keys, checkpoints or [settings.eval_checkpoint], spec.metadata)
+        choices = checkpoints or (settings.eval_checkpoint,)
+        loaded = _load_checkpoints(store, keys, choices, spec.metadata if loads_graphs else None)
     except DrctlError as error:
         errors.append(error)
     if errors or spec is None:
         raise combine_errors(errors)
     notes = _physics_notes(store, keys, loaded, spec)
-    return _Preparation(location, store, keys, _make_jobs(project, loaded, worlds, spec), tuple(notes))
+    return RacePreparation(location, store, keys, _make_jobs(project, loaded, worlds, spec), tuple(notes))
 
 
 def _find_world(project: Project, name: str, *, is_default: bool) -> WorldSpec:
@@ -233,19 +307,21 @@ def _read_reward(store: ObjectStore, keys: ModelKeys) -> tuple[str, str]:
 
 
 def _load_checkpoints(
-    store: ObjectStore, keys: ModelKeys, choices: Sequence[str], metadata: str
+    store: ObjectStore, keys: ModelKeys, choices: Sequence[str], metadata: str | None
 ) -> list[StoredCheckpoint]:
+    """Read checkpoints; with the model's metadata each graph is loaded as well."""
     from drctl.evaluation.checkpoint import load_checkpoint
-    from drctl.evaluation.graph_policy import check_graph
     from drctl.formats.model_metadata import parse_model_metadata
 
-    parsed = parse_model_metadata(metadata, keys.model_metadata)
     found: dict[int, StoredCheckpoint] = {}
     errors: list[DrctlError] = []
     for choice in choices:
         try:
             checkpoint = load_checkpoint(store, keys, choice)
-            check_graph(checkpoint.graph, parsed, checkpoint.source)
+            if metadata is not None:
+                from drctl.evaluation.graph_policy import check_graph
+
+                check_graph(checkpoint.graph, parse_model_metadata(metadata, keys.model_metadata), checkpoint.source)
             found[checkpoint.number] = checkpoint
         except DrctlError as error:
             errors.append(error)
@@ -303,7 +379,7 @@ def _make_jobs(
     )
 
 
-def _copy_model(found: _Preparation, project: Project) -> ModelKeys:
+def _copy_model(found: RacePreparation, project: Project) -> ModelKeys:
     """Copy what an evaluation reads of a model to its prefix and ``-E``; an earlier copy is replaced."""
     store, source = found.store, found.source
     prefix = source.prefix + COPY_SUFFIX
@@ -328,7 +404,7 @@ def _copy_model(found: _Preparation, project: Project) -> ModelKeys:
     return target
 
 
-def _race(project: Project, found: _Preparation, keys: ModelKeys, videos: Path, watch: Watch) -> list[RaceReport]:
+def _race(project: Project, found: RacePreparation, keys: ModelKeys, videos: Path, watch: Watch) -> list[RaceReport]:
     from drctl.evaluation.parallel import run_jobs
     from drctl.evaluation.publish import publish
 
@@ -337,7 +413,7 @@ def _race(project: Project, found: _Preparation, keys: ModelKeys, videos: Path, 
         jobs = tuple(replace(job, video_folder=str(videos / str(job.number))) for job in jobs)
     started = datetime.now()  # the stamp is local time (contract 1.3)
     reports = []
-    races = run_jobs(jobs, usable_cores(), lambda number, progress: watch(jobs[number], progress))
+    races = run_jobs(jobs, usable_cores(), lambda number, progress: watch(view_race(jobs[number], progress)))
     with contextlib.closing(races):
         for outcome in races:
             job, laps = jobs[outcome.number], outcome.race.laps

@@ -9,10 +9,54 @@ from typing import TYPE_CHECKING, Any
 from drctl.result import Message, Result
 
 if TYPE_CHECKING:
+    from drctl.evaluation.job import RaceJob
     from drctl.evaluation.publish import Published
+    from drctl.evaluation.race import RaceProgress
     from drctl.evaluation.rules import RacedLap
 
 _NONE = "-"
+
+
+@dataclass(frozen=True)
+class RaceView:
+    """Where a race stands, as plain data.
+
+    Attributes:
+        number: Place among the races that were asked for, from 0.
+        checkpoint: Number of the checkpoint.
+        track: Name of the track.
+        lap: Lap under way, from 1.
+        laps: Laps of the race.
+        progress_percent: Progress of that lap.
+        clock_s: Simulated seconds on its clock.
+        resets: Times the car was put back so far.
+        finished: The lap that has just ended, in one line; empty otherwise.
+    """
+
+    number: int
+    checkpoint: int
+    track: str
+    lap: int
+    laps: int
+    progress_percent: float
+    clock_s: float
+    resets: int
+    finished: str = ""
+
+
+def view_race(job: RaceJob, progress: RaceProgress) -> RaceView:
+    """Return where the race of a job stands."""
+    return RaceView(
+        number=job.number,
+        checkpoint=job.checkpoint.number,
+        track=job.track,
+        lap=progress.lap,
+        laps=progress.laps,
+        progress_percent=float(progress.progress_percent),
+        clock_s=float(progress.clock_s),
+        resets=progress.resets,
+        finished="" if progress.finished is None else describe_lap(progress.finished, progress.laps),
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from drctl.stack.drctl_stack import RunFolders, usable_cores, worker_environment
-from drctl.stack.plan import LINK_PORT_BASE, CloudWatch, Container, Mount, Part, Port, RunPlan
+from drctl.stack.plan import LINK_PORT_BASE, CloudWatch, Container, EvaluationPlan, Mount, Part, Port, RunPlan
 from drctl.trainer.memory import allocator_environment
 from drctl.trainer.spec import LinkSpec, TrainerSpec
 
@@ -27,6 +27,9 @@ IMAGE_USER: Final = 10001
 TRAINER_FOLDER: Final = "trainer"
 """In the run folder: what the trainer's container sees of it."""
 
+EVALUATION_FOLDER: Final = "container"
+"""In the folder of a run's evaluations: what an evaluation's container sees of it."""
+
 COMPOSE_FILE: Final = "compose.yml"
 
 # Paths that the images' entry points and health checks name (compose/images/Dockerfile).
@@ -44,6 +47,7 @@ _PATIENCE_WITH_ROLE: Final = {"AWS_METADATA_SERVICE_TIMEOUT": "3", "AWS_METADATA
 # Room for what a run may grow to; the default run takes an eighth of it.
 _TRAINER_MEMORY: Final = "8g"
 _WORKER_MEMORY: Final = "2g"
+_EVALUATION_MEMORY: Final = "4g"
 _PROCESSES: Final = 512
 
 
@@ -150,6 +154,46 @@ def container_plan(spec: TrainerSpec, folders: RunFolders, host: ContainerHost) 
             _trainer(spec, folders, host),
             *(_worker(number, spec, folders, host) for number in range(spec.workers)),
         ),
+        cloud_watch=host.cloud_watch,
+    )
+
+
+def evaluation_plan(
+    settings: Settings, folders: RunFolders, host: ContainerHost, *, folder: Path, run_token: str, timezone: str
+) -> EvaluationPlan:
+    """Build the plan of an evaluation in a container.
+
+    Args:
+        settings: Of the run.
+        folders: Where the project keeps its things.
+        host: What the container takes from this machine.
+        folder: Of the run's evaluations; its ``container`` is what the container sees.
+        run_token: Random name of this evaluation.
+        timezone: This machine's, in POSIX notation: local time names the files of an evaluation (contract 1.3).
+    """
+    container = Container(
+        name=f"deepracer-eval-{settings.run_id}-{WORKER_SERVICE}-1",
+        service=WORKER_SERVICE,
+        image=host.images.worker,
+        user=f"{host.user_id}:0",
+        mounts=(
+            Mount(str(folder / EVALUATION_FOLDER), _RUN_INSIDE),
+            *([Mount(str(host.store_keys), STORE_KEYS_INSIDE, is_read_only=True)] if host.store_keys else []),
+            Mount(host.kernel_volume, _KERNELS_INSIDE),
+        ),
+        memory=_EVALUATION_MEMORY,
+        processes=_PROCESSES,
+        entrypoint=("python", "-m", "drctl.operations.evaluation_part"),
+        has_health_check=False,
+    )
+    environment = {"TZ": timezone, **({} if host.store_keys else _PATIENCE_WITH_ROLE)}
+    return EvaluationPlan(
+        run_id=settings.run_id,
+        run_token=run_token,
+        prefix=settings.local_s3_model_prefix,
+        project=str(folders.project),
+        folder=str(folder),
+        part=Part("evaluation", "evaluation", (_RUN_INSIDE,), environment, container=container),
         cloud_watch=host.cloud_watch,
     )
 

@@ -22,7 +22,7 @@ LINK_PORT_BASE = 7300
 PARENT_PID = "{parent_pid}"
 """Stands in an argument list for the process id of whoever starts the part."""
 
-PartKind = Literal["trainer", "worker"]
+PartKind = Literal["trainer", "worker", "evaluation"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ class Container:
         gpus: Ids of the GPUs that it may use; ``all`` alone for every one.
         ports: What it offers beyond its network.
         entrypoint: Program in place of the image's own; empty for that.
+        has_health_check: Whether the image's health check fits what it runs.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Container:
     gpus: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()
     entrypoint: tuple[str, ...] = ()
+    has_health_check: bool = True
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,36 @@ class RunPlan:
                 expected=f"a plan of version {VERSION}",
                 fix="drctl start-training --resume",
             ) from error
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """An evaluation in a container before it is started.
+
+    Attributes:
+        run_id: ``DR_RUN_ID``.
+        run_token: Random name of this evaluation.
+        prefix: Prefix of the model.
+        project: Folder of the project.
+        folder: Folder of the run's evaluations.
+        part: Its container.
+        log: See `LogPolicy`.
+        cloud_watch: See `RunPlan.cloud_watch`.
+    """
+
+    run_id: int
+    run_token: str
+    prefix: str
+    project: str
+    folder: str
+    part: Part
+    log: LogPolicy = field(default_factory=LogPolicy)
+    cloud_watch: CloudWatch | None = None
+
+    @property
+    def compose_project(self) -> str:
+        """Name under which Docker Compose knows the evaluation (contract 0)."""
+        return f"deepracer-eval-{self.run_id}"
 
 
 def _part(data: Mapping[str, Any]) -> Part:

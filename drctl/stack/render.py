@@ -9,9 +9,10 @@ from drctl.resources import resource_folder
 from drctl.stack.container_stack import NETWORK, STORE_PROJECT, STORE_SERVICE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from drctl.stack.plan import RunPlan
+    from drctl.stack.plan import EvaluationPlan, Part, RunPlan
     from drctl.stack.store_server import StoreServer
 
 
@@ -24,9 +25,23 @@ def render_run(plan: RunPlan) -> str:
     return _render("run.yml.j2", plan=plan, network=NETWORK, kernels=kernel_volume(plan))
 
 
+def render_evaluation(plan: EvaluationPlan) -> str:
+    """Return the compose file of an evaluation."""
+    return _render("evaluation.yml.j2", plan=plan, network=NETWORK, kernels=evaluation_kernels(plan))
+
+
 def kernel_volume(plan: RunPlan) -> str:
     """Return the name of the one volume that a plan's containers share."""
-    mounts = [mount for part in plan.parts if part.container for mount in part.container.mounts]
+    return _only_volume(plan.parts)
+
+
+def evaluation_kernels(plan: EvaluationPlan) -> str:
+    """Return the name of the one volume of an evaluation's container."""
+    return _only_volume([plan.part])
+
+
+def _only_volume(parts: Sequence[Part]) -> str:
+    mounts = [mount for part in parts if part.container for mount in part.container.mounts]
     (volume,) = {mount.source for mount in mounts if mount.is_volume}
     return volume
 

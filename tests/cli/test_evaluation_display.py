@@ -9,6 +9,7 @@ from drctl.cli.output import Output
 from drctl.evaluation.race import RaceProgress
 from drctl.evaluation.rules import RacedLap
 from drctl.formats.episode_status import EpisodeStatus
+from drctl.operations.evaluation_report import view_race
 
 JOB = SimpleNamespace(number=0, track="circle", checkpoint=SimpleNamespace(number=4))
 LAP = RacedLap(1, 0.0, 12.3456, EpisodeStatus.LAP_COMPLETE, 100.0, resets=2)
@@ -19,7 +20,7 @@ AT_THE_END = RaceProgress(1, 3, 100.0, 12.3456, 2, LAP)
 def show(output):
     with _watching(output) as watch:
         for progress in (BETWEEN, AT_THE_END, RaceProgress(2, 3, 10.0, 1.0, 2)):
-            watch(JOB, progress)
+            watch(view_race(JOB, progress))
 
 
 def test_a_pipe_gets_a_line_per_lap(capsys):

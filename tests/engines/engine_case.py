@@ -18,6 +18,7 @@ import pytest
 from drctl.cli.app import main
 from drctl.config.project import load_project
 from drctl.engines.docker import find_containers
+from drctl.engines.evaluation_process import find_evaluations
 from drctl.engines.state import read_state
 from drctl.operations.training import read_project_run
 from drctl.storage.location import open_store, project_store_location
@@ -136,10 +137,17 @@ class EngineProject:
     def restarts(self):
         return {part.name: part.restarts for part in self.status().parts}
 
+    def evaluations(self):
+        """Return what is under way of evaluations: processes, and containers where there is Docker."""
+        found = [one.description for one in find_evaluations(self.root)]
+        return found + list(containers(f"deepracer-eval-{RUN_ID}") if self.case.is_on_docker else [])
+
+    def keys(self, prefix):
+        return [info.key for info in open_store(project_store_location(self.load())).list(prefix)]
+
     def kinds_of_files(self, prefix):
         """Return the keys under a prefix; numbers and the host's name, which ends TensorBoard's files, are left out."""
-        store = open_store(project_store_location(self.load()))
-        keys = [info.key.removeprefix(f"{prefix}/") for info in store.list(prefix)]
+        keys = [key.removeprefix(f"{prefix}/") for key in self.keys(prefix)]
         names = [re.sub(r"(tfevents\.\d+\.).*", r"\1HOST", key) for key in keys]
         return {re.sub(r"\d+", "#", name) for name in names}
 

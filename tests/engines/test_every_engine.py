@@ -36,6 +36,16 @@ FILES = {
 }
 
 
+# Contract 1.3; the videos lie beside the evaluation they belong to, and the newest ones where tools look for them.
+CAMERAS = ("camera-pip", "camera-#degree", "camera-topview")
+EVALUATION_FILES = {
+    "evaluation-#/evaluation-simtrace/#-iteration.csv",
+    "metrics/evaluation/evaluation-#.json",
+    *(f"evaluation-#/mp#/{camera}/#-video.mp#" for camera in CAMERAS),
+    *(f"mp#/{camera}/#-video.mp#" for camera in CAMERAS),
+}
+
+
 @pytest.fixture
 def project(request, engine_project):
     return engine_project(request.param)
@@ -49,6 +59,30 @@ def test_a_training_leaves_the_files_of_the_contract(project, capsys):
     assert project.kinds_of_files("rl-deepracer-sagemaker") == FILES
     assert project.drctl("stop-training") == 0
     assert project.case.living(project.root) == []
+
+    one_lap = {"DR_EVAL_MAX_RESETS": "0"}
+    assert project.drctl("eval", "--trials", "1", "--mp4", **one_lap) == 0
+    out = capsys.readouterr().out
+    assert "checkpoint 2 on reinvent_base, lap 1/1: " in out
+    assert "Checkpoint 2 on reinvent_base, times in seconds" in out
+    assert project.kinds_of_files("rl-deepracer-sagemaker") == FILES | EVALUATION_FILES
+    assert project.evaluations() == []
+
+    # What the model does not allow is said with the exit status of a host's evaluation.
+    assert project.drctl("eval", "--checkpoint", "77") == 4
+    assert "error[object_not_found]: checkpoint 77 of rl-deepracer-sagemaker is not in the store" in (
+        capsys.readouterr().err
+    )
+
+    # One that is stopped leaves nothing.
+    before = project.keys("rl-deepracer-sagemaker")
+    assert project.drctl("eval", "-q", "--trials", "500") == 0
+    assert "goes on in the background" in capsys.readouterr().out
+    assert project.drctl("eval", "-q") == 5
+    assert project.drctl("stop-evaluation") == 0
+    assert "stopped: rl-deepracer-sagemaker is being evaluated" in capsys.readouterr().out
+    assert project.evaluations() == []
+    assert project.keys("rl-deepracer-sagemaker") == before
 
 
 @pytest.mark.parametrize("project", EVERY_ENGINE, indirect=True)

@@ -76,6 +76,23 @@ def test_the_file_is_shown_as_it_would_be_written(dry_run, project):
     assert "$ docker compose --ansi never --file" in out
 
 
+def test_an_evaluation_is_told_too(project, monkeypatch, capsys):
+    monkeypatch.setattr("drctl.engines.docker.is_installed", lambda: False)
+    general = ("--project", str(project.root), "--set", "DR_RUN_ID=7", "--set", "DR_MINIO_IMAGE=")
+    before = contents(project)
+    options = ("--dry-run", "--checkpoint", "best", "--output", "json")
+    assert main([*general, "--set", "DR_DOCKER_STYLE=compose", "eval", *options]) == 0
+    data = json.loads(capsys.readouterr().out)["data"]
+    path = str(project.root / "tmp" / "eval-7" / "compose.yml")
+    assert yaml.safe_load(data["files"][path])["name"] == "deepracer-eval-7"
+    assert data["commands"][-1][:7] == ["docker", "compose", "--ansi", "never", "--file", path, "up"]
+    assert data["request"] == {"checkpoints": ["best"], "tracks": [], "copy": False}
+    assert main([*general, "eval", *options]) == 0
+    (command,) = json.loads(capsys.readouterr().out)["data"]["commands"]
+    assert command[-2:] == ["eval", "--checkpoint=best"]
+    assert contents(project) == before
+
+
 def test_what_stands_against_a_start_is_told_at_once(dry_run, project):
     (project.custom_files / "reward_function.py").write_text("def reward(params):\n    return 1.0\n")
     (project.custom_files / "hyperparameters.json").write_text("{")

@@ -142,10 +142,10 @@ def test_settings_decide_the_race(drctl):
 
 def test_the_collision_penalty_is_honoured(project, store):
     from drctl.config.project import load_project
-    from drctl.operations.evaluation import _prepare
+    from drctl.operations.evaluation import EvaluationRequest, prepare_races
 
     changes = {"DR_EVAL_COLLISION_PENALTY": "7", "DR_EVAL_REVERSE_DIRECTION": "True", "DR_WORLD_NAME": "circle"}
-    (job,) = _prepare(load_project(project.root, changes), (), ()).jobs
+    (job,) = prepare_races(load_project(project.root, changes), EvaluationRequest()).jobs
     assert (job.rules.collision_penalty_s, job.rules.off_track_penalty_s, job.rules.is_reversed) == (7.0, 5.0, True)
 
 

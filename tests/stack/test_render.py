@@ -18,6 +18,7 @@ from drctl.stack.container_stack import (
     ContainerHost,
     Images,
     container_plan,
+    evaluation_plan,
     images_for,
     in_containers,
     link_folders,
@@ -58,6 +59,14 @@ def make_plan(store=INSIDE, store_keys=KEYS, host=None, **settings):
     return container_plan(in_containers(spec, store), FOLDERS, machine)
 
 
+def make_evaluation():
+    machine = ContainerHost(IMAGES, 1000, "drctl-kernels-abc", KEYS)
+    folder = Path("/home/ann/car/tmp/eval-3")
+    return evaluation_plan(
+        Settings(run_id=3), FOLDERS, machine, folder=folder, run_token="0123456789abcdef", timezone="<+0100>-01:00"
+    )
+
+
 def render_store(project="/home/ann/car", server=OWN_STORE):
     return render.render_store(server, Path(project))
 
@@ -75,6 +84,7 @@ ELSEWHERE = {
 RENDERED = {
     "run": lambda: render.render_run(make_plan()),
     "run-gpu-cloudwatch-link": lambda: render.render_run(make_plan(workers=1, host=ELSEWHERE)),
+    "evaluation": lambda: render.render_evaluation(make_evaluation()),
     "store": render_store,
     # MinIO's image was never run by these tests: the block is what its documentation asks for.
     "minio": lambda: render_store(server=MINIO),
@@ -109,7 +119,9 @@ def test_names_that_tools_look_for(run_id):
 
 def test_every_container_is_hardened():
     store = yaml.safe_load(render_store())["services"]["minio"]
-    for service in (*services(make_plan()).values(), store):
+    evaluation = yaml.safe_load(RENDERED["evaluation"]())["services"]["robomaker"]
+    assert evaluation["restart"] == "no"
+    for service in (*services(make_plan()).values(), store, {**evaluation, "restart": "on-failure"}):
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["read_only"] is service["init"] is True
@@ -278,6 +290,10 @@ def test_docker_compose_accepts_it(name, tmp_path):
         (device,) = found["algo"]["deploy"]["resources"]["reservations"]["devices"]
         assert (device["driver"], device["device_ids"], device["capabilities"]) == ("nvidia", ["0", "2"], ["gpu"])
         assert found["robomaker-1"]["logging"]["options"]["tag"] == "box-{{.Name}}"
+    elif name == "evaluation":
+        assert set(found) == {"robomaker"}
+        assert found["robomaker"]["restart"] == "no"
+        assert found["robomaker"]["healthcheck"] == {"disable": True}
     elif name == "minio":
         assert found["minio"]["command"] == ["server", "/data", "--console-address", ":9001"]
     else:
