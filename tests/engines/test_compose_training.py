@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from engines.engine_case import COMPOSE, RUN_ID, ask_docker, containers, kill_container, wait_for
 
 import drctl as drctl_package
-from drctl.engines.docker import find_containers
+from drctl.engines.compose import give_to_container
+from drctl.engines.docker import ensure_network, find_containers
+from drctl.stack.container_stack import NETWORK
+from drctl.storage.location import create_bucket, open_store, project_store_location
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -69,6 +74,68 @@ def check_secrets(root):
     assert [word for word in secret if word in shown] == []
     for path in (root / "tmp" / "secrets").rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.fixture
+def server_elsewhere(project, tmp_path, monkeypatch):
+    """An S3 server that drctl did not start, with a bucket; gives its settings and the secret of its key."""
+    secret, name = secrets.token_urlsafe(24), "drctl-test-server"
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"access_key_id": "somebody", "secret_access_key": secret}))
+    keys.chmod(0o600)
+    give_to_container(keys)
+    profile = tmp_path / "credentials"
+    profile.write_text(f"[nas]\naws_access_key_id = somebody\naws_secret_access_key = {secret}\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profile))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "missing"))
+    ensure_network(NETWORK, lambda _command: None)
+    mount = f"--volume={keys}:/run/secrets/store_keys:ro"
+    image = f"drctl/store:{drctl_package.__version__}"
+    ask_docker("run", "--detach", "--init", f"--name={name}", f"--network={NETWORK}", mount, image)
+    try:
+        (facts,) = json.loads(ask_docker("inspect", name))
+        address = facts["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
+        settings = {
+            "DR_CLOUD": "remote",
+            "DR_REMOTE_MINIO_URL": f"http://{address}:9000",
+            "DR_LOCAL_S3_PROFILE": "nas",
+        }
+        wait_for(lambda: ask_docker("inspect", "--format={{.State.Health.Status}}", name).strip() == "healthy")
+        create_bucket(project_store_location(project.load(**settings)))
+        yield settings, secret
+    finally:
+        ask_docker("rm", "--force", "--volumes", name)
+
+
+def test_a_store_elsewhere_takes_the_model_and_no_key_is_shown(project, server_elsewhere, capsys):
+    settings, secret = server_elsewhere
+    project.write_hyperparameters()
+    assert project.drctl("start-training", **settings) == 0
+    assert "4 training episodes were driven" in capsys.readouterr().out
+    store = open_store(project_store_location(project.load(**settings)))
+    assert store.stat("rl-deepracer-sagemaker/model/model_2.pb") is not None
+    assert find_containers("s3") == []
+    names = [one.name for one in containers().values()]
+    assert secret not in ask_docker("inspect", *names)
+    assert project.drctl("eval", "--trials", "1", DR_EVAL_MAX_RESETS="0", **settings) == 0
+    assert "Checkpoint 2 on reinvent_base" in capsys.readouterr().out
+    assert project.drctl("stop-training", **settings) == 0
+
+
+def test_a_worker_of_another_machine_helps(project, capsys):
+    project.write_hyperparameters(term_cond_max_episodes=2000)
+    assert project.drctl("start-training", "-w", "-q", DR_LINK_LISTEN="0.0.0.0") == 0
+    capsys.readouterr()
+    assert project.drctl("worker-invite", "--output", "json", DR_LINK_LISTEN="0.0.0.0") == 0
+    ticket = Path(json.loads(capsys.readouterr().out)["data"]["ticket"])
+    assert ticket.stat().st_mode & 0o777 == 0o600
+    argv = [sys.executable, "-m", "drctl", "start-worker", "--join", str(ticket), "--name", "guest"]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as guest:
+        try:
+            wait_for(lambda: "elsewhere" in [part.condition for part in project.status().parts if part.name == "guest"])
+        finally:
+            guest.kill()
+    assert project.drctl("stop-training") == 0
 
 
 def test_a_taken_port_is_said_and_nothing_is_left(project, capsys):
