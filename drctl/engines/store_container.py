@@ -28,10 +28,11 @@ from drctl.errors import UnavailableError
 from drctl.secrets import Secret, secrets_folder, write_secret
 from drctl.stack.container_stack import COMPOSE_FILE, NETWORK, STORE_PROJECT
 from drctl.stack.render import render_store
-from drctl.stack.store_server import MINIO_HEALTH_PATH, StoreServer
+from drctl.stack.store_server import StoreServer
 from drctl.storage.location import STORE_PORT, read_store_keys, write_store_keys
 
 _READY_LIMIT_S: Final = 90
+_MOST_RESTARTS: Final = 2
 _ANSWER_S: Final = 2.0
 _POLL_S: Final = 0.2
 _LOG_LINES: Final = 8
@@ -128,12 +129,12 @@ class StoreContainer:
             give_to_container(path, user_id)
 
     def _is_well(self) -> bool:
-        """Wait for a server whose image has no health check."""
-        if self._server.minio is None:
-            return True
-        address = f"http://127.0.0.1:{STORE_PORT}{MINIO_HEALTH_PATH}"
+        """Wait until the server answers; Docker's own health check would look for the first time after seconds."""
+        address = f"http://127.0.0.1:{STORE_PORT}{self._server.health_path}"
         deadline = time.monotonic() + _READY_LIMIT_S
         while time.monotonic() < deadline:
+            if any(one.status == "exited" or one.restarts > _MOST_RESTARTS for one in find_containers(STORE_PROJECT)):
+                return False
             try:
                 urllib.request.urlopen(address, timeout=_ANSWER_S).close()
             except OSError:
@@ -146,8 +147,7 @@ class StoreContainer:
         return render_store(self._server, self._project)
 
     def _up(self) -> list[str]:
-        up = ["up", "--detach", "--no-build", "--wait", "--wait-timeout", str(_READY_LIMIT_S)]
-        return [*self._compose(), *up]
+        return [*self._compose(), "up", "--detach", "--no-build"]
 
     def _compose(self) -> list[str]:
         return ["compose", "--ansi", "never", "--file", str(self._folder / COMPOSE_FILE)]

@@ -18,8 +18,6 @@ MINIO_REPOSITORY: Final = "minio/minio"
 FIXED_MINIO: Final = "RELEASE.2025-10-15T17-29-55Z"
 """First release with the fix of CVE-2025-62506; minio/minio has no image of it or of any later one."""
 
-MINIO_HEALTH_PATH: Final = "/minio/health/live"
-
 _LOOPBACK: Final = "127.0.0.1"
 _KEYS_INSIDE: Final = "/run/secrets/store_keys"
 _USER_INSIDE: Final = "/run/secrets/minio_user"
@@ -53,7 +51,8 @@ class StoreServer:
         ports: What this machine reaches, and nobody else.
         command: Arguments behind the image's own program; empty for its own.
         environment: Its variables; they name the files of its keys and hold none.
-        minio: What MinIO takes of this machine; None for our own image, which has a health check and a read-only root.
+        health_path: Path of its S3 port that answers once it is well.
+        minio: What MinIO takes of this machine; None for our own image, which runs with a read-only root.
     """
 
     image: str
@@ -62,6 +61,7 @@ class StoreServer:
     ports: tuple[Port, ...]
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    health_path: str = "/healthz"
     minio: MinioFiles | None = None
 
     @property
@@ -131,5 +131,6 @@ def minio_server(image: str, user_id: int, files: MinioFiles) -> StoreServer:
             "MINIO_ROOT_USER_FILE": _USER_INSIDE,
             "MINIO_ROOT_PASSWORD_FILE": _PASSWORD_INSIDE,
         },
+        health_path="/minio/health/live",
         minio=files,
     )

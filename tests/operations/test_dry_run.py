@@ -52,10 +52,7 @@ def test_containers_are_told_with_their_files(dry_run, project):
     assert data["commands"] == [
         ["docker", "network", "create", "--subnet", "172.18.0.0/16", "sagemaker-local"],
         ["docker", "volume", "create", "s3_data"],
-        [
-            *("docker", "compose", "--ansi", "never", "--file", str(store)),
-            *("up", "--detach", "--no-build", "--wait", "--wait-timeout", "90"),
-        ],
+        ["docker", "compose", "--ansi", "never", "--file", str(store), "up", "--detach", "--no-build"],
         ["docker", "volume", "create", "--label=drctl.kernels", "drctl-kernels-of-the-image"],
         ["docker", "compose", "--ansi", "never", "--file", str(run), "up", "--detach", "--no-build"],
     ]
