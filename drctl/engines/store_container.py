@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import socket
 import time
 import urllib.request
+from collections import deque
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +20,9 @@ from drctl.engines.docker import (
     ensure_volume,
     find_containers,
     last_words,
+    missing_images,
     network_argv,
+    run_build,
     run_docker,
     volume_argv,
 )
@@ -72,13 +76,14 @@ class StoreContainer:
 
         Raises:
             ConflictError: The containers of that name belong to another project.
-            UnavailableError: Its port is taken, or it does not become well; nothing is left of it.
+            UnavailableError: Its port is taken, its image cannot be had, or it is not well in time; nothing is left.
         """
         refuse_foreign(STORE_PROJECT, str(self._project))
         is_new = not any(one.status == "running" for one in find_containers(STORE_PROJECT))
         if is_new:
             for port in self._server.ports:
                 _check_port(port.published)
+        self._provide_image()
         self._provide_keys()
         ensure_network(NETWORK, self._echo)
         if self._server.volume:
@@ -110,6 +115,22 @@ class StoreContainer:
         if own:
             change([*self._compose(), "down", "--timeout", "10"], self._echo)
         return bool(own)
+
+    def _provide_image(self) -> None:
+        """Pull an image that is not ours where it is missing; ours is built."""
+        image = self._server.image
+        if self._server.minio is None or not missing_images([image]):
+            return
+        argv = ["docker", "pull", image]
+        self._echo(shlex.join(argv))
+        tail: deque[str] = deque(maxlen=_LOG_LINES)
+        if run_build(argv, tail.append):
+            raise UnavailableError(
+                f"the store's image {image} cannot be pulled",
+                where="\n".join(tail),
+                expected="the image that DR_MINIO_IMAGE names, here or at its registry",
+                fix="drctl config set DR_MINIO_IMAGE= takes drctl's own store, which drctl build-images makes",
+            )
 
     def _provide_keys(self) -> None:
         secrets_folder(self._project)

@@ -146,7 +146,8 @@ def _images(project: Project) -> Images:
 def _check_images(project: Project, *, is_training: bool = True) -> None:
     images = _images(project)
     own = [images.trainer, images.worker] if is_training else [images.worker]
-    store = [store_image(project)] if has_own_server(project) else []
+    # Another image than ours is pulled by whoever starts the server.
+    store = [store_image(project)] if has_own_server(project) and not project.settings.minio_image else []
     missing = docker.missing_images([*own, *store])
     if not missing:
         return

@@ -25,6 +25,7 @@ from drctl.config.registry import (
     RETIRED_NAMES,
     SETTINGS,
     has_default,
+    idle_settings,
     is_used,
     nearest_name,
     refused_settings,
@@ -91,6 +92,7 @@ def check_config(project: Project) -> Result:
     messages = [Message(note, "warning") for note in project.notes]
     messages += _describe_overrides(project)
     messages += [Message(f"{one.what} ({one.where}); {one.fix}", "warning") for one in refused]
+    messages += [Message(text, "warning") for text in idle_settings(project.settings)]
     messages.append(_summary_of_values(project))
     if not refused:
         messages.append(Message("the settings are valid", "success"))

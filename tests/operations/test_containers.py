@@ -187,6 +187,28 @@ def test_minio_gets_its_folder_and_its_keys_in_files(tmp_path, docker, monkeypat
     assert Health.asked == ["/minio/health/live"]
 
 
+def test_an_image_that_cannot_be_pulled_is_told_with_a_way_out(tmp_path, monkeypatch):
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\necho manifest unknown\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setattr("drctl.engines.store_container._check_port", lambda _port: None)
+    for module in ("drctl.engines.compose", "drctl.engines.store_container"):
+        monkeypatch.setattr(f"{module}.find_containers", lambda _project: [])
+    files = MinioFiles(tmp_path / "data", tmp_path / "user", tmp_path / "password")
+    shown = []
+    store = StoreContainer(
+        tmp_path, tmp_path / "keys", server=minio_server("me/minio:1", 1000, files), echo=shown.append
+    )
+    with pytest.raises(UnavailableError) as caught:
+        store.start()
+    problem = problem_of(caught)
+    assert (problem.what, problem.where) == ("the store's image me/minio:1 cannot be pulled", "manifest unknown")
+    assert "drctl config set DR_MINIO_IMAGE=" in problem.fix
+    assert shown == ["docker pull me/minio:1"]
+    assert not files.data.exists()
+
+
 class Health(http.server.BaseHTTPRequestHandler):
     asked: list[str] = []
 
