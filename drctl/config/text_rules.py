@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from drctl.config.randomization import RANDOMIZED_GROUPS, parse_randomized
 from drctl.config.setting import COMMUNITY_IMAGE
 
 
@@ -72,6 +73,10 @@ TEXT_RULES: Final[dict[str, TextRule]] = {
     "image": TextRule(
         "a tag of minio/minio, or a whole name such as alpine/minio:RELEASE.2025-10-15T17-29-55Z",
         _matches(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*"),
+    ),
+    "groups": TextRule(
+        f"all, or some of {', '.join(RANDOMIZED_GROUPS)}; with a share of the range: all:0.5,latency:0",
+        lambda text: parse_randomized(text) is not None,
     ),
     "stack": TextRule(
         "drctl, or an image source with deepracer-simapp in its name",

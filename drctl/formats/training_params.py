@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import yaml
 
+from drctl.config.randomization import EVERY_GROUP, RANDOMIZED_GROUPS, parse_randomized
 from drctl.errors import FormatError
 from drctl.formats.fields import FieldReader
 from drctl.formats.json_text import describe
@@ -86,6 +87,7 @@ _OWN: Final = (
     "S3_ENDPOINT_URL",
     "OBJECT_POSITIONS",
     "MULTI_CONFIG",
+    "RANDOMIZE",  # ours; the community's workers ignore what they do not know
 )
 KEYS: Final = frozenset((*_COMMON, *_OBSTACLES, *_BOT_CARS, *_OWN))
 
@@ -108,7 +110,8 @@ class WorldParams:
         start_position_offset: First start, as a fraction of the lap from waypoint 0.
         reverse_dir: Drive against the track's own direction.
         alternate_driving_direction: Turn round after every training episode.
-        enable_domain_randomization: Vary how the world looks from episode to episode.
+        randomized: Groups that vary from episode to episode, each with its share of the range; see
+            `config.randomization`.
         min_eval_trials: Evaluation episodes per iteration.
         best_model_metric: What makes a checkpoint the best one.
         body_shell_type: Shape of the car.
@@ -128,7 +131,7 @@ class WorldParams:
     start_position_offset: float = 0.0
     reverse_dir: bool = False
     alternate_driving_direction: bool = False
-    enable_domain_randomization: bool = False
+    randomized: tuple[tuple[str, float], ...] = ()
     min_eval_trials: int = 5
     best_model_metric: BestModelMetric = "progress"
     body_shell_type: str = "deepracer"
@@ -166,6 +169,8 @@ def training_params_for(
             params["NUMBER_OF_OBSTACLES"] = str(len(positions))
     if settings.race_type == "HEAD_TO_BOT":
         params.update(_take(settings, _BOT_CARS))
+    if settings.enable_domain_randomization and settings.randomize != EVERY_GROUP:
+        params["RANDOMIZE"] = settings.randomize
     if worker is not None and worker > 1:
         params["MULTI_CONFIG"] = "True"  # contract 2.6: in every file but the first
     return params
@@ -219,7 +224,7 @@ def parse_training_params(data: bytes | str, source: str) -> WorldParams:
         start_position_offset=fields.number("START_POSITION_OFFSET", 0.0, low=0.0, high=1.0),
         reverse_dir=fields.boolean("REVERSE_DIR", default=False),
         alternate_driving_direction=fields.boolean("ALTERNATE_DRIVING_DIRECTION", default=False),
-        enable_domain_randomization=fields.boolean("ENABLE_DOMAIN_RANDOMIZATION", default=False),
+        randomized=_read_randomized(fields),
         min_eval_trials=fields.integer("MIN_EVAL_TRIALS", 5, low=0, high=10_000),
         best_model_metric=cast(
             "BestModelMetric", fields.choice("BEST_MODEL_METRIC", "progress", BEST_MODEL_METRICS, ignores_case=True)
@@ -232,6 +237,14 @@ def parse_training_params(data: bytes | str, source: str) -> WorldParams:
             fields.report(key, f'"{key}" is missing', "a text", f'add "{key}" to {source}')
     fields.raise_problems()
     return params
+
+
+def _read_randomized(fields: FieldReader) -> tuple[tuple[str, float], ...]:
+    found = parse_randomized(fields.text("RANDOMIZE", EVERY_GROUP))
+    if found is None:
+        groups = ", ".join(RANDOMIZED_GROUPS)
+        fields.report("RANDOMIZE", f"RANDOMIZE is {describe(fields.raw('RANDOMIZE'))}", f"all, or some of: {groups}")
+    return (found or ()) if fields.boolean("ENABLE_DOMAIN_RANDOMIZATION", default=False) else ()
 
 
 def _take(settings: Settings, names: Mapping[str, str]) -> dict[str, str | list[str]]:

@@ -260,9 +260,9 @@ def _find_world(project: Project, name: str, *, is_default: bool) -> WorldSpec:
         raise TrackError.from_problems(
             [Problem(one.what, one.where or place, one.expected, one.fix) for one in error.problems]
         ) from error
-    if not (project.root / "tracks" / f"{name}.npy").is_file():
-        return WorldSpec(name)
-    return WorldSpec(name, tuple(tuple(row) for row in track.waypoints_m.tolist()))
+    is_own = (project.root / "tracks" / f"{name}.npy").is_file()
+    rows = tuple(tuple(row) for row in track.waypoints_m.tolist()) if is_own else None
+    return WorldSpec(name, rows, project.settings.randomized)
 
 
 def _read_spec(project: Project, store: ObjectStore, keys: ModelKeys) -> EnvironmentSpec:

@@ -19,6 +19,7 @@ import numpy as np
 from drctl.simulation.environment import BatchEnvironment, EnvironmentSpec, WorldSpec
 from drctl.simulation.episode import EpisodeStart
 from drctl.simulation.random import STREAM_ACTION, keyed_uniforms
+from drctl.simulation.sensors.camera_tilt import tilt_frame
 from drctl.simulation.track.library import load_track
 from drctl.simulation.views.camera import top_camera
 from drctl.simulation.views.pixels import dim_rows, lay_mask, to_yuv420
@@ -77,6 +78,7 @@ def compile_kernels() -> float:
         environment.begin(car, EpisodeStart("training", 0, car))
     for cars in (np.arange(2), np.arange(1)):
         environment.step(cars, np.zeros(len(cars), np.int64))
+    tilt_frame(environment.frames[0], 0.0, 0.0)
     keyed_uniforms(0, STREAM_ACTION, 0, np.zeros(1, np.int64), np.zeros(1, np.int64), 1)
     _compile_views()
     return time.monotonic() - started

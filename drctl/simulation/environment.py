@@ -20,12 +20,13 @@ from drctl.simulation.race.resets import resume_race
 from drctl.simulation.race.rules import MAX_STEPS, PROGRESS, RACE_SIZE, begin_race
 from drctl.simulation.race.start_pose import start_pose
 from drctl.simulation.race.step_time import draw_step_time
-from drctl.simulation.random import EVALUATION_OFFSET, STREAM_WALL_SHADE, keyed_uniform
+from drctl.simulation.random import EVALUATION_OFFSET
 from drctl.simulation.reward.function import EpisodeReward, RewardFunction
 from drctl.simulation.reward.params import ParamsBuilder
 from drctl.simulation.sensors.camera import FrontCamera
 from drctl.simulation.sensors.camera_geometry import IMAGE_HEIGHT, IMAGE_WIDTH
 from drctl.simulation.stepping import LOG_SIZE, log_cars, measure_cars, move_cars
+from drctl.simulation.variety import Variety
 from drctl.simulation.vehicle.dynamics import STATE_SIZE, STATE_X, STATE_Y, STATE_YAW
 from drctl.simulation.vehicle.physics import PHYSICS
 
@@ -36,13 +37,6 @@ if TYPE_CHECKING:
     from drctl.simulation.track.track import Track
 
 __all__ = ["BatchEnvironment", "EnvironmentSpec", "StepResult", "WorldSpec"]
-
-WALL_SHADE_SPREAD: Final = 0.3
-"""Walls are up to so much darker or brighter, drawn per episode.
-
-The original's lighting differs from wall to wall (simulator-facts 5.2: 0.03 to 0.4 of the texture); section 10 advises
-to randomise it a little.
-"""
 
 _IN_PROGRESS: Final = EpisodeStatus.IN_PROGRESS.index
 _PREPARE: Final = EpisodeStatus.PREPARE.index
@@ -121,8 +115,7 @@ class BatchEnvironment:
         self._tracks = [track for world in worlds for track in (world, world.reversed_direction())]
         self._packed = pack_tracks(self._tracks)
         self._params = [ParamsBuilder(track) for track in self._tracks]
-        self._camera = FrontCamera(worlds)
-        self._physics = PHYSICS[spec.physics].pack()
+        self._variety = Variety(num_cars, PHYSICS[spec.physics], FrontCamera(worlds), spec.worlds)
         self._cars = [_Car(EpisodeLog(), self._params[0]) for _ in range(num_cars)]
         self._rewards: dict[int, EpisodeReward] = {}
         self._states = np.zeros((num_cars, STATE_SIZE))
@@ -131,7 +124,6 @@ class BatchEnvironment:
         self._times_s = np.zeros(num_cars)
         self._steps = np.zeros(num_cars, np.int64)
         self._keys = np.zeros((num_cars, 3), np.int64)
-        self._wall_shade = np.ones(num_cars, np.float32)
         self._picture = np.zeros_like(self.frames)  # contiguous room for the frames of some cars
 
     def reseed(self, seed: int) -> None:
@@ -167,8 +159,7 @@ class BatchEnvironment:
         self._states[car] = 0.0
         x, y, yaw = start_pose(track, start.start_fraction)
         self._states[car, [STATE_X, STATE_Y, STATE_YAW]] = x, y, yaw
-        uniform = keyed_uniform(self._seed, STREAM_WALL_SHADE + offset, start.iteration, start.episode, 0, 0)
-        self._wall_shade[car] = 1.0 + WALL_SHADE_SPREAD * (2.0 * uniform - 1.0)
+        self._variety.begin(car, start.world, self._seed, self._keys[car])
         self._prepare(car, start.start_fraction, track.length_m)
 
     def _prepare(self, car: int, start_fraction: float, length_m: float) -> None:
@@ -205,7 +196,7 @@ class BatchEnvironment:
         measure_cars(self._packed, self._track_of, self._states, self._races, cars, measures, progress, statuses)
         rewards = self._judge_by_reward(cars, measures, progress, commands)
         move_cars(
-            self._physics,
+            self._variety.physics,
             self._states,
             self._times_s,
             self._steps,
@@ -325,7 +316,7 @@ class BatchEnvironment:
         poses, worlds = self.poses(cars), (self._track_of[cars] // 2).astype(np.int32)
         is_whole = len(cars) == self.num_cars and bool((cars[1:] > cars[:-1]).all())
         out = self.frames if is_whole else self._picture[: len(cars)]
-        self._camera.render(poses, worlds, self._wall_shade[cars], out)
+        self._variety.render(cars, poses, worlds, out)
         if not is_whole:
             self.frames[cars] = out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from drctl.simulation.track.library import load_track
@@ -16,10 +16,12 @@ class WorldSpec:
     Attributes:
         track: Its name.
         waypoints: Rows of six numbers where the track is a user's own; None for one of the library.
+        randomized: Groups of `variation.RANGES` that vary from episode to episode, each with its share of the range.
     """
 
     track: str
     waypoints: tuple[tuple[float, ...], ...] | None = None
+    randomized: tuple[tuple[str, float], ...] = ()
 
     def load(self) -> Track:
         """Return the track in its own driving direction.
@@ -59,7 +61,7 @@ class EnvironmentSpec:
     def to_json(self) -> dict[str, Any]:
         """Return the plain mapping that `from_json` reads."""
         return {
-            "worlds": [{"track": world.track, "waypoints": world.waypoints} for world in self.worlds],
+            "worlds": [asdict(world) for world in self.worlds],
             "metadata": self.metadata,
             "physics": self.physics,
             "reward_source": self.reward_source,
@@ -71,8 +73,13 @@ class EnvironmentSpec:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> EnvironmentSpec:
         """Read what `to_json` gave, also after it went through JSON or msgpack."""
-        worlds = tuple(WorldSpec(world["track"], _tuples(world["waypoints"])) for world in data["worlds"])
+        worlds = tuple(_read_world(world) for world in data["worlds"])
         return cls(**{**data, "worlds": worlds})
+
+
+def _read_world(data: dict[str, Any]) -> WorldSpec:
+    randomized = tuple((name, share) for name, share in data["randomized"])
+    return WorldSpec(**{**data, "waypoints": _tuples(data["waypoints"]), "randomized": randomized})
 
 
 def _tuples(rows: list[list[float]] | None) -> tuple[tuple[float, ...], ...] | None:

@@ -87,7 +87,7 @@ def move_cars(
     """Let some cars obey their commands for one step.
 
     Args:
-        physics: As `Physics.pack` returns it.
+        physics: A row per car as `Physics.pack` returns it, shape (num_cars, n).
         states: `vehicle.dynamics` rows of every car; changed.
         times_s: Simulated time of every car since its reset; advanced.
         steps: Number of each car's current step, shape (num_cars,).
@@ -100,7 +100,7 @@ def move_cars(
     for entry in range(len(cars)):
         car = cars[entry]
         time_s = draw_step_time(seed, keys[car], steps[car], has_jitter)
-        advance_car(physics, states[car], commands[entry, 0], max(commands[entry, 1], SPEED_LOW_M_S), time_s)
+        advance_car(physics[car], states[car], commands[entry, 0], max(commands[entry, 1], SPEED_LOW_M_S), time_s)
         times_s[car] += time_s
 
 

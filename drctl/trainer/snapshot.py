@@ -79,7 +79,9 @@ class Snapshot:
         """
         return EnvironmentSpec(
             worlds=tuple(
-                WorldSpec(world.world_name, None if rows is None else tuple(map(tuple, rows.tolist())))
+                WorldSpec(
+                    world.world_name, None if rows is None else tuple(map(tuple, rows.tolist())), world.randomized
+                )
                 for world, rows in zip(self.worlds, self.waypoints, strict=True)
             ),
             metadata=self.metadata_text,

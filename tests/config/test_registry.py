@@ -63,7 +63,8 @@ OURS = """
 DR_SIMAPP_SOURCE=drctl DR_DOCKER_STYLE=process DR_AWS_APP_REGION=us-east-1 DR_PHYSICS=auto DR_KEEP_GB=10.0
 DR_TRAIN_STOP_WHEN=max_episodes DR_CARS_PER_WORKER= DR_LINK_LISTEN= DR_SIM_TRACE_LOG=False DR_SAC_BUFFER_GB=2.0
 DR_SAC_UPDATE_RATIO=0.25 DR_SEED=0 DR_WEBVIEWER_TOKEN= DR_PRETRAINED_FULL=False DR_NETWORK_HEADS=shared
-DR_COACH=direct DR_SAGEMAKER_IMAGE= DR_ROBOMAKER_IMAGE= DR_EVAL_OPP_S3_METRICS_PREFIX=rl-deepracer-sagemaker/metrics
+DR_COACH=direct DR_RANDOMIZE=all DR_SAGEMAKER_IMAGE= DR_ROBOMAKER_IMAGE=
+DR_EVAL_OPP_S3_METRICS_PREFIX=rl-deepracer-sagemaker/metrics
 """
 
 
@@ -242,7 +243,6 @@ LATER = {
     "docker_style": "swarm",
     "simapp_source": "awsdeepracercommunity/deepracer-simapp",
     "race_type": "OBJECT_AVOIDANCE",
-    "enable_domain_randomization": True,
     "train_multi_config": True,
     "local_s3_pretrained": True,
     "experiment_name": "x",
@@ -288,6 +288,8 @@ def test_start_training_takes_the_settings_of_this_version():
         train_min_eval_trials=3,
         train_best_model_metric="laptime",
         train_max_steps_per_iteration=10000,
+        enable_domain_randomization=True,
+        randomize="camera:0.5",
         network_heads="separate",
         cars_per_worker=5,
         keep_gb=1.0,

@@ -83,6 +83,7 @@ def test_round_trip():
         train_round_robin_advance_dist=0.125,
         train_start_position_offset=0.5,
         enable_domain_randomization=True,
+        randomize="camera:0.5, lights",
         train_min_eval_trials=7,
         train_best_model_metric="laptime",
         car_body_shell_type="f1_2021",
@@ -104,12 +105,24 @@ def test_round_trip():
         start_position_offset=0.5,
         reverse_dir=True,
         alternate_driving_direction=True,
-        enable_domain_randomization=True,
+        randomized=(("lights", 1.0), ("camera", 0.5)),
         min_eval_trials=7,
         best_model_metric="laptime",
         body_shell_type="f1_2021",
         car_color="Blue",
     )
+
+
+def test_what_is_randomized_stands_in_the_file_only_where_it_acts():
+    assert "RANDOMIZE" not in training_params_for(settings(randomize="camera"))
+    every = training_params_for(settings(enable_domain_randomization=True))
+    assert "RANDOMIZE" not in every
+    assert len(parse_training_params(render_training_params(every), "f").randomized) == 8
+    some = training_params_for(settings(enable_domain_randomization=True, randomize="camera"))
+    assert some["RANDOMIZE"] == "camera"
+    (problem,) = problems_of(render_training_params({**some, "RANDOMIZE": "camra"}))
+    assert problem.what == 'RANDOMIZE is "camra"'
+    assert problem.expected.startswith("all, or some of: lights, walls,")
 
 
 def test_an_s3_server_is_named_and_a_folder_is_not():

@@ -38,6 +38,7 @@ class Processes:
         steps: Cap on the steps of an iteration.
         trials: Evaluation trials.
         reward: Text of the reward function; None for the shipped one.
+        settings: Settings that are not the default.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Processes:
         steps: int | None = 120,
         trials: int = 2,
         reward: str | None = None,
+        **settings: Any,
     ) -> None:
         self.folder = folder
         location = StoreLocation(kind="directory", bucket="bucket", folder=str(folder / "data" / "bucket"))
@@ -65,8 +67,8 @@ class Processes:
         }
         for name, data in files.items():
             self.store.put(KEYS.custom_files(name), data)
-        settings = Settings(local_s3_model_prefix="model", workers=workers, train_min_eval_trials=trials)
-        self.store.put(KEYS.training_params(), render_training_params(training_params_for(settings)))
+        given = Settings(local_s3_model_prefix="model", workers=workers, train_min_eval_trials=trials, **settings)
+        self.store.put(KEYS.training_params(), render_training_params(training_params_for(given)))
         self.ticket = folder / "join.json"
         spec = TrainerSpec(
             run_id=0,

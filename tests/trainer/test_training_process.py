@@ -127,6 +127,24 @@ def test_the_number_of_workers_does_not_show_in_the_weights(runs_by_workers):
             assert results[KEYS.weights(number)] == expected[KEYS.weights(number)]
 
 
+def test_randomized_worlds_belong_to_episodes_and_not_to_workers(runs_by_workers, tmp_path):
+    weights = {}
+    for workers in (1, 2):
+        processes = Processes(
+            tmp_path / str(workers),
+            workers=workers,
+            episodes=20,
+            iterations=1,
+            steps=400,
+            enable_domain_randomization=True,
+        )
+        processes.start()
+        processes.finish()
+        weights[workers] = processes.results()[KEYS.weights(1)]
+    assert weights[1] == weights[2]
+    assert weights[1] != runs_by_workers["1"].results()[KEYS.weights(1)]
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_traces_and_metrics_load_in_deepracer_utils(runs_by_workers, workers, monkeypatch):
     with warnings.catch_warnings():

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from drctl.config.setting import setting
+from drctl.config.randomization import parse_randomized
+from drctl.config.setting import Condition, setting
 
 RaceType = Literal["TIME_TRIAL", "OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL"]
 CarColor = Literal["Black", "Grey", "Blue", "Red", "Orange", "White", "Purple"]
@@ -82,9 +83,19 @@ class RunSettings:
     racer_name: str = _run("$DR_CAR_NAME", "Name of the racer in race videos.", read_by="evaluation", commands=_BOTH)
     enable_domain_randomization: bool = _run(
         False,
-        "Change lights and colours every episode, so that the model relies less on the looks of the simulator.",
-        read_by="worker",
-        part="training options",
+        "Change the world and the car a little in every episode, so that the model relies less on the simulator.",
+        read_by="worker, evaluation",
+        commands=_BOTH,
+        is_per_worker=True,
+    )
+    randomize: str = _run(
+        "all",
+        "What changes, and by which share of its range. lights, walls and texture are looks, camera is its pose; "
+        "curvature, steering, grip and latency are how the car drives.",
+        read_by="worker, evaluation",
+        rule="groups",
+        commands=_BOTH,
+        used_when=Condition("DR_ENABLE_DOMAIN_RANDOMIZATION", ("True",)),
         is_per_worker=True,
     )
     physics: Literal["auto", "effort", "kinematics", "ros2"] = _run(
@@ -102,3 +113,8 @@ class RunSettings:
         maximum=2**32 - 1,
         commands=_BOTH,
     )
+
+    @property
+    def randomized(self) -> tuple[tuple[str, float], ...]:
+        """Groups that vary from episode to episode, each with its share of the range."""
+        return (parse_randomized(self.randomize) or ()) if self.enable_domain_randomization else ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -46,6 +48,9 @@ REACH_BESIDE_ROAD_M: Final = 0.35
 _UNWRAPPED_M = 1e9  # an open curve's distances never wrap
 _HORIZON_GAP_PX = 0.35  # ground nearer to the horizon than this is 48 m away and takes the grey of what is just below
 
+_USUAL_LIGHT: Final = (1.0, 1.0, 1.0)
+_USUAL_PAINT: Final[Mapping[str, float]] = MappingProxyType({})
+
 
 class FrontCamera:
     """Renders what the front camera of each car sees.
@@ -65,6 +70,7 @@ class FrontCamera:
         if not tracks:
             raise ValueError("a camera needs at least one track")
         self._worlds = np.zeros(len(tracks), WORLD)
+        self._scenes = [track.scene for track in tracks]
         grids: list[NDArray[np.float32]] = []
         records: dict[int, Any] = {}
         first = 0
@@ -95,6 +101,7 @@ class FrontCamera:
         world: NDArray[np.int32],
         wall_shade: NDArray[np.float32],
         out: NDArray[np.uint8],
+        dressed: NDArray[Any] | None = None,
     ) -> None:
         """Render one frame per car.
 
@@ -103,10 +110,11 @@ class FrontCamera:
             world: Index of each car's track, shape (N,), int32; not checked.
             wall_shade: Factor on the brightness of the walls, 1 for the usual one, shape (N,), float32.
             out: Receives the frames, shape (N, 120, 160), uint8, contiguous.
+            dressed: What `dress` returned, which `world` then counts instead of the tracks; None for the usual looks.
         """
         render_frames(
             self._grid,
-            self._worlds,
+            self._worlds if dressed is None else dressed,
             self._strips,
             pose,
             world,
@@ -117,6 +125,19 @@ class FrontCamera:
             self._nodes,
             out,
         )
+
+    def dress(self, world: int, light: tuple[float, float, float], paint: Mapping[str, float]) -> Any:
+        """Return a world with other looks, a record of dtype `WORLD` for `render`.
+
+        Args:
+            world: Index of the track.
+            light: Brightness of red, green and blue on the ground and the walls, 1 for the usual one.
+            paint: Brightness of some of ``road``, ``line``, ``dash``, ``field`` and ``backdrop``.
+        """
+        record = self._worlds[world : world + 1].copy()[0]
+        scene = self._scenes[world]
+        _set_greys(record, scene, pattern_of(scene, curve_length_m(scene)), light, paint)
+        return record
 
 
 def _field_of(scene: Scene) -> DistanceField:
@@ -150,14 +171,24 @@ def _world_record(scene: Scene, field: DistanceField, first_node: int) -> Any:
     return record
 
 
-def _set_greys(record: Any, scene: Scene, pattern: GroundPattern) -> None:
-    for part in ("field", "road", "line", "dash"):
-        record[part] = grey_of(getattr(pattern, part))
+def _set_greys(
+    record: Any,
+    scene: Scene,
+    pattern: GroundPattern,
+    light: tuple[float, float, float] = _USUAL_LIGHT,
+    paint: Mapping[str, float] = _USUAL_PAINT,
+) -> None:
+    def shine(color: tuple[float, float, float]) -> float:
+        red, green, blue = (share * part for share, part in zip(light, color, strict=True))
+        return grey_of((red, green, blue))
+
+    greys = {part: shine(getattr(pattern, part)) for part in ("field", "road", "line", "dash")}
     paints = {"kerb_red": KERB_RED, "kerb_white": KERB_WHITE, "finish_dark": FINISH_DARK, "finish_light": FINISH_LIGHT}
-    for part, paint in paints.items():
-        record[part] = grey_of(lit(paint, GROUND_BRIGHTNESS))
-    record["wall"] = [grey_of(lit(scene.theme.wall, brightness)) for brightness in WALL_BRIGHTNESS]
-    record["backdrop"] = grey_of(scene.theme.backdrop)
+    greys |= {part: shine(lit(color, GROUND_BRIGHTNESS)) for part, color in paints.items()}
+    greys["backdrop"] = grey_of(scene.theme.backdrop)
+    for part, grey in greys.items():
+        record[part] = min(255.0, grey * paint.get(part, 1.0))
+    record["wall"] = [shine(lit(scene.theme.wall, brightness)) for brightness in WALL_BRIGHTNESS]
 
 
 def _cut_strips() -> NDArray[Any]:
