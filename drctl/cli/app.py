@@ -29,7 +29,8 @@ A run has one trainer (Sagemaker, for users of DeepRacer-for-Cloud) and one or m
 """
 
 # Taken from anywhere on the command line, before the verb or after it.
-_EVERYWHERE = ("--output", "--set", "--project")
+_EVERYWHERE = ("--output", "--set", "--project", "--experiment")
+_SHORT = {"-e": "--experiment"}
 
 # The base of everything that is wrong with a command line; its module differs between versions of Typer.
 _CommandLineProblem: Any = typer.BadParameter.__mro__[2]
@@ -62,11 +63,15 @@ def _configure(
     project: Annotated[
         Path | None, typer.Option("--project", metavar="DIR", help="Folder of the project; default: this one.")
     ] = None,
+    experiment: Annotated[
+        str | None, typer.Option("-e", "--experiment", metavar="NAME", help="Use experiments/NAME.")
+    ] = None,
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    ctx.obj = Invocation(detect_output(output), _read_overrides(assignments or []), project)
+    chosen = {} if experiment is None else {"DR_EXPERIMENT_NAME": experiment}
+    ctx.obj = Invocation(detect_output(output), {**_read_overrides(assignments or []), **chosen}, project)
 
 
 def _build() -> typer.Typer:
@@ -156,7 +161,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
     general: list[str] = []
     rest: list[str] = []
     words = iter(arguments)
-    for word in words:
+    for word in (_SHORT.get(one, one) for one in words):
         if word == "--":
             rest += [word, *words]
         elif word in _EVERYWHERE:

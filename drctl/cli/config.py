@@ -24,8 +24,19 @@ def register(app: typer.Typer) -> None:
     app.command("update-env")(_update)
 
 
-def _init(folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder of the project.")] = Path()) -> Result:
-    """Make a project: system.env, run.env and custom_files, ready to train. Nothing is overwritten."""
+def _init(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder of the project.")] = Path(),
+) -> Result:
+    """Make a project: system.env, run.env and custom_files, ready to train. Nothing is overwritten.
+
+    With -e NAME: make experiments/NAME, a copy of the project's own run.env and custom_files to change.
+    """
+    experiment = invocation_of(ctx).overrides.get("DR_EXPERIMENT_NAME")
+    if experiment:
+        from drctl.operations.experiment import init_experiment
+
+        return init_experiment(folder, experiment)
     from drctl.operations.project import init_project
 
     return init_project(folder)
@@ -42,7 +53,7 @@ def _check(ctx: typer.Context) -> Result:
     """Read the env files and report every mistake."""
     from drctl.operations.project import check_config
 
-    return check_config(invocation_of(ctx).load_project())
+    return check_config(invocation_of(ctx).load_project(with_entries=True))
 
 
 def _set(
@@ -60,7 +71,8 @@ def _set(
                 f"{assignment} sets nothing", expected="NAME=VALUE", fix=f"drctl config set {name or 'NAME'}=VALUE"
             )
         changes[name.strip()] = value
-    return set_config(invocation_of(ctx).folder, changes)
+    invocation = invocation_of(ctx)
+    return set_config(invocation.folder, changes, experiment=invocation.overrides.get("DR_EXPERIMENT_NAME"))
 
 
 def _explain(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="A DR_ name.")]) -> Result:
@@ -78,4 +90,4 @@ def _update(ctx: typer.Context) -> Result:
     """Read the env files again and check them; every command does so by itself."""
     from drctl.operations.project import update_environment
 
-    return update_environment(invocation_of(ctx).load_project())
+    return update_environment(invocation_of(ctx).load_project(with_entries=True))

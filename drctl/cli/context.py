@@ -30,22 +30,30 @@ class Invocation:
     overrides: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
 
-    def load_project(self, overrides: Mapping[str, str] | None = None) -> Project:
+    def load_project(self, overrides: Mapping[str, str] | None = None, *, with_entries: bool = False) -> Project:
         """Read the project that the command is about.
 
         Args:
             overrides: Further settings, which win over ``--set``.
+            with_entries: Read the files of a multi-config run's workers as well.
 
         Raises:
             ConfigError: Every setting that is wrong, at once, or there is no project.
         """
         from drctl.config.project import load_project
 
-        return load_project(self.folder, overrides={**self.overrides, **(overrides or {})})
+        return load_project(self.folder, overrides={**self.overrides, **(overrides or {})}, with_entries=with_entries)
 
-    def load_project_to_start(self, overrides: Mapping[str, str] | None = None) -> Project:
-        """Read the project and name the settings of this shell that differ from its files (DESIGN 2)."""
-        project = self.load_project(overrides)
+    def load_project_to_start(
+        self, overrides: Mapping[str, str] | None = None, *, with_entries: bool = False
+    ) -> Project:
+        """Read the project and name the settings of this shell that differ from its files (DESIGN 2).
+
+        Args:
+            overrides: See `load_project`.
+            with_entries: See `load_project`.
+        """
+        project = self.load_project(overrides, with_entries=with_entries)
         for message in describe_environment(project.environment_overrides):
             show_message(message, self.output)
         return project

@@ -1,7 +1,8 @@
-"""``start-training``, ``stop-training``, ``stop-all``."""
+"""``start-training``, ``stop-training``, ``stop-all``, ``increment-training``."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,7 +33,12 @@ def start_training(
         int | None, typer.Option("-r", "--robomaker", metavar="N", help="Follow the log of worker (Robomaker) N.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest complete checkpoint.")] = False,
-    force: Annotated[bool, typer.Option("-f", "--force", help="Resume although files or settings differ.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "-f", "--force", help="Resume although files or settings differ; begin with a model of other actions."
+        ),
+    ] = False,
     engine: Annotated[
         str | None, typer.Option("--engine", help="How processes run, for this call; else DR_DOCKER_STYLE.")
     ] = None,
@@ -47,16 +53,23 @@ def start_training(
 
     Ctrl-C while it runs ends the display, not the training.
     """
-    _check_options(wipe=wipe, resume=resume, force=force)
+    _check_options(wipe=wipe, resume=resume)
     from drctl.operations.training import start_training as start
 
     invocation = invocation_of(ctx)
     chosen = {"DR_DOCKER_STYLE": engine, "DR_SIMAPP_SOURCE": stack}
-    project = invocation.load_project_to_start({name: value for name, value in chosen.items() if value is not None})
+    given = {name: value for name, value in chosen.items() if value is not None}
+    project = invocation.load_project_to_start(given, with_entries=True)
     if dry_run:
         from drctl.operations.dry_run import preview_training
 
         return preview_training(project)
+    if force and not resume and not project.settings.local_s3_pretrained:
+        raise UsageError(
+            "-f is for --resume and for DR_LOCAL_S3_PRETRAINED=True alone",
+            expected="--resume -f",
+            fix="drctl start-training --resume -f",
+        )
     shown: list[Message] = []
 
     def report(message: Message) -> None:
@@ -81,14 +94,12 @@ def start_training(
     return _follow(project, invocation, trainer_log=trainer_log, all_logs=all_logs, worker_log=worker_log)
 
 
-def _check_options(*, wipe: bool, resume: bool, force: bool) -> None:
+def _check_options(*, wipe: bool, resume: bool) -> None:
     if wipe and resume:
         raise UsageError(
             "-w and --resume do not go together: one begins anew, the other goes on",
             fix="drctl start-training --resume",
         )
-    if force and not resume:
-        raise UsageError("-f is for --resume alone", expected="--resume -f", fix="drctl start-training --resume -f")
 
 
 def _follow(
@@ -143,8 +154,45 @@ def stop_all(
     return stop(invocation_of(ctx).load_project(), force=force)
 
 
+def increment_training(
+    ctx: typer.Context,
+    force: Annotated[bool, typer.Option("-f", "--force", help="Do not ask.")] = False,
+    wipe: Annotated[
+        bool, typer.Option("-w", "--wipe", help="Move what is under the new prefix to the trash first.")
+    ] = False,
+    prefix: Annotated[
+        str | None, typer.Option("-p", "--prefix", metavar="NAME", help="The new prefix; else the old one counted on.")
+    ] = None,
+    delimiter: Annotated[
+        str, typer.Option("-d", "--delimiter", metavar="DELIM", help="What stands before the number.")
+    ] = "-",
+) -> Result:
+    """Let the next training begin with this model: my-model becomes my-model-1, my-model-1 becomes my-model-2.
+
+    Changes DR_LOCAL_S3_MODEL_PREFIX and the DR_LOCAL_S3_PRETRAINED settings in run.env; the file as it was is kept as
+    run.env.bak.
+    """
+    from drctl.operations.increment import increment_training as increment
+    from drctl.operations.increment import plan_increment
+
+    invocation = invocation_of(ctx)
+    plan = plan_increment(invocation.load_project(), name=prefix, delimiter=delimiter, wipe=wipe)
+    if not force:
+        if not invocation.output.is_interactive or not sys.stdin.isatty():
+            raise UsageError(
+                "increment-training asks before it changes run.env, and nobody can answer here",
+                expected="-f, which does not ask",
+                fix="drctl increment-training -f",
+            )
+        for message in plan.describe():
+            show_message(message, invocation.output)
+        typer.confirm("Change it?", abort=True)
+    return increment(plan)
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command(COMMAND)(start_training)
     app.command("stop-training")(stop_training)
     app.command("stop-all")(stop_all)
+    app.command("increment-training")(increment_training)

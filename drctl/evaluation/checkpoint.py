@@ -64,7 +64,7 @@ def load_checkpoint(store: ObjectStore, keys: ModelKeys, choice: str) -> StoredC
         ObjectNotFoundError: There is no such checkpoint; names those that there are.
     """
     for _ in range(_ATTEMPTS):
-        number = int(choice) if choice.isdecimal() else _number_of(store, keys, choice)
+        number = chosen_number(store, keys, choice)
         key = keys.frozen_graph(number)
         try:
             return StoredCheckpoint(number, store.get(key), f"{store.name}/{key}")
@@ -81,7 +81,29 @@ def stored_numbers(store: ObjectStore, keys: ModelKeys) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def _number_of(store: ObjectStore, keys: ModelKeys, choice: str) -> int:
+def stored_models(store: ObjectStore) -> list[str]:
+    """Return the prefixes of a bucket's models, those that are single names."""
+    return [
+        name
+        for name in store.list_folders()
+        if not name.startswith(".") and store.stat(f"{name}/model/model_metadata.json") is not None
+    ]
+
+
+def chosen_number(store: ObjectStore, keys: ModelKeys, choice: str) -> int:
+    """Return the number of the checkpoint that a choice means; a number means itself.
+
+    Args:
+        store: The bucket.
+        keys: Of the model.
+        choice: ``best`` or ``last``, as the checkpoint index has them, or a number.
+
+    Raises:
+        FormatError: The checkpoint index does not follow its format.
+        ObjectNotFoundError: The index names none.
+    """
+    if choice.isdecimal():
+        return int(choice)
     place = f"{store.name}/{keys.checkpoint_index}"
     try:
         index = parse_checkpoint_index(store.get(keys.checkpoint_index), place)
@@ -114,11 +136,7 @@ def _no_checkpoint(store: ObjectStore, keys: ModelKeys, what: str) -> ObjectNotF
 
 
 def _no_model(store: ObjectStore, keys: ModelKeys) -> ObjectNotFoundError:
-    models = [
-        name
-        for name in store.list_folders()
-        if not name.startswith(".") and store.stat(f"{name}/model/model_metadata.json") is not None
-    ]
+    models = stored_models(store)
     best = nearest(keys.prefix, models) or (models[0] if models else None)
     return ObjectNotFoundError(
         f"there is no model under the prefix {keys.prefix}",

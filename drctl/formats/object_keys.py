@@ -40,6 +40,16 @@ class ModelKeys:
         """
         return f"{self.prefix}/{training_params_name(worker, file_name)}"
 
+    def all_training_params(self, entries: int, file_name: str = "training_params.yaml") -> list[str]:
+        """Return the keys of the parameters of all races: one file, or one per multi-config entry.
+
+        Args:
+            entries: How many races there are, at least 1.
+            file_name: ``DR_LOCAL_S3_TRAINING_PARAMS_FILE``.
+        """
+        numbers = [None] if entries == 1 else [*range(1, entries + 1)]
+        return [self.training_params(number, file_name=file_name) for number in numbers]
+
     # What other tools read
 
     @property

@@ -28,6 +28,7 @@ from drctl.operations.container_store import store_notes
 from drctl.operations.containers import check_machine, is_in_containers
 from drctl.operations.machine_check import check_disk, check_gpu, check_port
 from drctl.operations.prefix import PrefixContent, read_prefix
+from drctl.operations.pretrained import find_pretrained, refuse_unlike
 from drctl.operations.snapshot import (
     HYPERPARAMETERS,
     MODEL_METADATA,
@@ -44,8 +45,10 @@ from drctl.storage.location import open_store, project_store_location
 
 if TYPE_CHECKING:
     from drctl.config.project import Project
+    from drctl.simulation.track.track import Track
     from drctl.storage.location import StoreLocation
     from drctl.storage.objects import ObjectStore
+    from drctl.trainer.spec import PretrainedSpec
 
 COMMAND: Final = "start-training"
 PROBE: Final = "write-test"
@@ -75,6 +78,7 @@ class Preparation:
         content: What lies under the prefix.
         differences: What of the files differs from the snapshot that is resumed.
         notes: What is worth knowing and wrong in no way.
+        pretrained: What a new model begins with; None for an untrained network.
     """
 
     project: Project
@@ -86,6 +90,7 @@ class Preparation:
     content: PrefixContent
     differences: tuple[str, ...]
     notes: tuple[Message, ...]
+    pretrained: PretrainedSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -97,12 +102,14 @@ class PlanBasis:
         location: Where the bucket is.
         keys: Object keys of the model.
         notes: What is worth knowing and wrong in no way.
+        pretrained: What a new model begins with; not looked up where nothing is started.
     """
 
     project: Project
     location: StoreLocation
     keys: ModelKeys
     notes: tuple[Message, ...]
+    pretrained: PretrainedSpec | None = None
 
 
 @dataclass
@@ -122,6 +129,7 @@ class _Draft:
     content: PrefixContent | None = None
     differences: list[str] = field(default_factory=list)
     notes: list[Message] = field(default_factory=list)
+    pretrained: PretrainedSpec | None = None
 
     @property
     def has_folder_store(self) -> bool:
@@ -142,6 +150,7 @@ class _Draft:
             self.content,
             tuple(self.differences),
             tuple(self.notes),
+            self.pretrained,
         )
 
 
@@ -159,7 +168,7 @@ def prepare(
         project: The project.
         wipe: What lies under the prefix will be moved to the trash.
         resume: Continue an earlier training.
-        force: Resume although files or settings differ.
+        force: Resume, or begin with an earlier model, although files or settings differ.
         provide_store: Starts the store's server where the project has one of its own; called once nothing is known
             to stand against containers.
 
@@ -174,12 +183,14 @@ def prepare(
         _open_store,
         _check_files,
         _check_stop_rule,
+        _check_entries,
         _check_reward,
         _check_packages,
         lambda draft: check_gpu(draft.project),
         lambda draft: check_port(draft.project),
         lambda draft: check_disk(draft.project, has_folder_store=draft.has_folder_store),
         lambda draft: _check_prefix(draft, wipe=wipe, force=force),
+        lambda draft: _check_pretrained(draft, force=force),
     ]
     for check in checks:
         try:
@@ -212,7 +223,7 @@ def check_without_starting(project: Project) -> PlanBasis:
     if is_in_containers(project):
         found.notes += store_notes(project)
     errors: list[DrctlError] = []
-    for check in (_check_settings, _check_files, _check_stop_rule, _check_reward, _check_packages):
+    for check in (_check_settings, _check_files, _check_stop_rule, _check_entries, _check_reward, _check_packages):
         try:
             check(found)
         except DrctlError as error:
@@ -230,7 +241,8 @@ _ORDER: Final = {3: 0, 4: 1, 5: 2}
 
 
 def _check_settings(found: _Draft) -> None:
-    problems = refused_settings(found.project.settings, COMMAND)
+    refused = (problem for race in found.project.races for problem in refused_settings(race, COMMAND))
+    problems = list(dict.fromkeys(refused))
     found.notes += [Message(text, "warning") for text in idle_settings(found.project.settings)]
     found.is_refused = bool(problems)
     if problems:
@@ -284,16 +296,10 @@ def _check_reward(found: _Draft) -> None:
     if _missing_packages(found):
         return  # `_check_packages` says so
     from drctl.operations.reward_check import check_reward
-    from drctl.simulation.track.library import load_track
 
-    settings = found.project.settings
-    try:
-        track = load_track(settings.world_name, found.project.root / "tracks")
-    except TrackError as error:
-        place = str(settings.origin("DR_WORLD_NAME"))
-        raise TrackError.from_problems(
-            [Problem(one.what, one.where or place, one.expected, one.fix) for one in error.problems]
-        ) from error
+    tracks, problems = load_tracks(found.project)
+    if problems:
+        raise TrackError.from_problems(problems)
     if found.files is None:
         return
     try:
@@ -301,7 +307,22 @@ def _check_reward(found: _Draft) -> None:
     except UnicodeDecodeError as error:
         place = found.files.places[REWARD_FUNCTION]
         raise FormatError(f"{place} is not text in UTF-8", where=place, fix=f"save {place} as UTF-8") from error
-    found.notes += check_reward(source, found.files.places[REWARD_FUNCTION], track, found.metadata)
+    notes = [check_reward(source, found.files.places[REWARD_FUNCTION], track, found.metadata) for track in tracks]
+    found.notes += dict.fromkeys(note for some in notes for note in some)
+
+
+def load_tracks(project: Project) -> tuple[list[Track], list[Problem]]:
+    """Return the track of each of the run's races, every one once, and what is wrong with the others."""
+    from drctl.simulation.track.library import load_track
+
+    tracks, problems = {}, []
+    for race in project.races:
+        try:
+            tracks[race.world_name] = load_track(race.world_name, project.root / "tracks")
+        except TrackError as error:
+            place = str(race.origin("DR_WORLD_NAME"))
+            problems += [Problem(one.what, one.where or place, one.expected, one.fix) for one in error.problems]
+    return list(tracks.values()), problems
 
 
 def _missing_packages(found: _Draft) -> list[str]:
@@ -345,6 +366,19 @@ def _check_prefix(found: _Draft, *, wipe: bool, force: bool) -> None:
             fix="drctl start-training --resume goes on with it; drctl start-training -w moves it to the trash; "
             "drctl config set DR_LOCAL_S3_MODEL_PREFIX=NAME keeps both",
         )
+
+
+def _check_pretrained(found: _Draft, *, force: bool) -> None:
+    if not found.project.settings.local_s3_pretrained or not (found.location and found.metadata and found.content):
+        return
+    if found.is_resume and found.content.last_checkpoint is not None:
+        return  # it has begun already
+    if found.hyperparameters is None:
+        return
+    source = find_pretrained(found.project, found.location)
+    refuse_unlike(found.project, source, found.metadata, found.hyperparameters, force=force)
+    found.pretrained = source.spec
+    found.notes.append(Message(source.describe()))
 
 
 def _check_resume(found: _Draft, content: PrefixContent, where: str, *, force: bool) -> None:
@@ -413,6 +447,28 @@ def _check_stop_rule(found: _Draft) -> None:
             expected="term_cond_avg_score in hyperparameters.json, or another rule",
             fix=fix_for("DR_TRAIN_STOP_WHEN", "laps", source),
         )
+
+
+def _check_entries(found: _Draft) -> None:
+    """Refuse a multi-config run in which a race would never be driven, and name one that would never be judged."""
+    races, rules = len(found.project.entries), found.hyperparameters
+    if races < 2 or rules is None:
+        return
+    settings = found.project.settings
+    if rules.episodes_per_iteration < races:
+        raise ConfigError(
+            f"{races} workers with a race each, and {rules.episodes_per_iteration} episodes per iteration: "
+            f"worker-{rules.episodes_per_iteration + 1}.env and those after it would never be driven",
+            where=f"DR_WORKERS {settings.origin('DR_WORKERS')}, hyperparameters.json: num_episodes_between_training",
+            expected=f"at least {races} episodes per iteration",
+            fix=f"drctl config set DR_WORKERS={rules.episodes_per_iteration}",
+        )
+    if settings.train_min_eval_trials < races:
+        text = (
+            f"{settings.train_min_eval_trials} evaluation trials judge only as many of the {races} races; "
+            f"drctl config set DR_TRAIN_MIN_EVAL_TRIALS={races}"
+        )
+        found.notes.append(Message(text, "warning"))
 
 
 def _worker_notes(found: _Draft) -> list[Message]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from drctl.config.env_file import parse_env_file, set_value
 from drctl.config.project import (
-    ENV_FILES,
-    RUN_FILE,
+    CUSTOM_FILES,
+    EXPERIMENT,
     SYSTEM_FILE,
     Project,
+    env_files,
+    find_experiment,
     find_root,
     project_of_texts,
     read_env_files,
@@ -37,8 +39,6 @@ from drctl.errors import ConfigError, Problem, UnavailableError, UsageError
 from drctl.resources import resource_folder
 from drctl.result import Message, Result
 
-_CUSTOM_FILES: Final = "custom_files"
-
 
 def init_project(folder: Path) -> Result:
     """Make a folder a project: env files and custom files, ready to train.
@@ -52,8 +52,8 @@ def init_project(folder: Path) -> Result:
         UnavailableError: A file cannot be written.
     """
     source = resource_folder("defaults")
-    wanted = [source / name for name in ENV_FILES]
-    wanted += sorted(path for path in (source / _CUSTOM_FILES).iterdir() if path.is_file())
+    wanted = [source / name for name in env_files(None)]
+    wanted += sorted(path for path in (source / CUSTOM_FILES).iterdir() if path.is_file())
     written, kept = [], []
     for path in wanted:
         relative = path.relative_to(source)
@@ -143,7 +143,13 @@ def explain_setting(name: str, project: Project | None = None) -> Result:
     return Result(row, tuple(Message(line) for line in lines))
 
 
-def set_config(start: Path | None, changes: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Result:
+def set_config(
+    start: Path | None,
+    changes: Mapping[str, str],
+    environment: Mapping[str, str] | None = None,
+    *,
+    experiment: str | None = None,
+) -> Result:
     """Change settings in the env files, after checking that the outcome is valid.
 
     A setting is changed in the file that sets it now, otherwise in the file it belongs to. Comments, order and line
@@ -153,17 +159,25 @@ def set_config(start: Path | None, changes: Mapping[str, str], environment: Mapp
         start: Where the search for the project begins.
         changes: Name to new text; ``$NAME`` in it stands for another setting, except in a secret.
         environment: The shell's variables; default: those of this process.
+        experiment: Whose ``run.env`` is changed; None for the one that environment or system.env chooses.
 
     Raises:
         ConfigError: An unknown name, or a value that brings a new problem; nothing is written.
     """
     shell = os.environ if environment is None else environment
     root = find_root(start)
-    before = read_env_files(root)
+    if EXPERIMENT in changes and len(changes) > 1:
+        raise ConfigError(
+            f"{EXPERIMENT} chooses the file that the other settings go to",
+            expected="one call for it alone",
+            fix=f"drctl config set {EXPERIMENT}={changes[EXPERIMENT]}",
+        )
+    chosen = {EXPERIMENT: experiment} if experiment is not None else {}
+    before = read_env_files(root, find_experiment(root, chosen, shell))
     _refuse_unknown(changes)
     after, places = _apply(before, changes)
     left = _remaining_problems(root, before, after, shell)
-    for file in ENV_FILES:
+    for file in before:
         if after[file] != before[file]:
             _replace(root / file, after[file])
     messages = [Message(f"{todays_name(name)}={value} in {places[name]}", "success") for name, value in changes.items()]
@@ -327,11 +341,11 @@ def _apply(before: Mapping[str, str], changes: Mapping[str, str]) -> tuple[dict[
     return after, places
 
 
-def _file_of(name: str, older: Sequence[str], texts: Mapping[str, str]) -> str:
-    for file in reversed(ENV_FILES):  # the stronger file first
+def _file_of(name: str, older: Sequence[str], texts: dict[str, str]) -> str:
+    for file in reversed(texts):  # the stronger file first
         if any(one.name in (name, *older) for one in parse_env_file(texts[file], file).assignments):
             return file
-    return SYSTEM_FILE if SETTINGS[name].about.file == "system" else RUN_FILE
+    return SYSTEM_FILE if SETTINGS[name].about.file == "system" else list(texts)[-1]
 
 
 def _remaining_problems(
@@ -341,7 +355,7 @@ def _remaining_problems(
     found = _problems_of(root, after, shell)
     new = [problem for problem in found if problem.what not in known]
     if new:
-        raise ConfigError.from_problems([_unwritten(problem) for problem in new])
+        raise ConfigError.from_problems([_unwritten(problem, after) for problem in new])
     return found
 
 
@@ -353,10 +367,10 @@ def _problems_of(root: Path, texts: Mapping[str, str], shell: Mapping[str, str])
     return []
 
 
-def _unwritten(problem: Problem) -> Problem:
+def _unwritten(problem: Problem, files: Iterable[str]) -> Problem:
     """Leave the line out: it is one of a text that was not written."""
     where = problem.where
-    if where and any(where.startswith(f"{file}:") for file in ENV_FILES):
+    if where and any(where.startswith(f"{file}:") for file in files):
         where = f"{where.partition(':')[0]}, not written"
     return Problem(problem.what, where, problem.expected, problem.fix)
 

@@ -32,14 +32,14 @@ class UserFiles:
     """What a run is made of.
 
     Attributes:
-        contents: Bytes of the custom files by name, and of the track ``NAME.npy`` where the user brought it.
+        contents: Bytes of the custom files by name, and of each track ``NAME.npy`` that the user brought.
         places: Where each was read, for messages.
-        params: ``training_params.yaml``.
+        params: ``training_params.yaml``; in a multi-config run one text per entry.
     """
 
     contents: Mapping[str, bytes]
     places: Mapping[str, str]
-    params: bytes
+    params: tuple[bytes, ...]
 
     def objects(self, keys: ModelKeys, params_file: str) -> dict[str, bytes]:
         """Return what is written under the model's prefix, by key.
@@ -50,7 +50,7 @@ class UserFiles:
         """
         return {
             **{keys.custom_files(name): data for name, data in self.contents.items()},
-            keys.training_params(file_name=params_file): self.params,
+            **dict(zip(keys.all_training_params(len(self.params), params_file), self.params, strict=True)),
             keys.reward_function: self.contents[REWARD_FUNCTION],
         }
 
@@ -76,11 +76,15 @@ def gather_files(project: Project, store: ObjectStore, location: StoreLocation) 
         contents, places, problems = _read_bucket(store, project.custom_files, keys)
     if problems:
         raise FormatError.from_problems(problems)
-    track = project.root / "tracks" / f"{project.settings.world_name}.npy"
-    if track.is_file():
-        contents[track.name], places[track.name] = track.read_bytes(), str(track.relative_to(project.root))
-    params = render_training_params(training_params_for(project.settings, endpoint_url=location.endpoint_url))
-    return UserFiles(contents, places, params)
+    for race in project.races:
+        track = project.root / "tracks" / f"{race.world_name}.npy"
+        if track.is_file():
+            contents[track.name], places[track.name] = track.read_bytes(), str(track.relative_to(project.root))
+    params = [
+        training_params_for(race, endpoint_url=location.endpoint_url, worker=number if project.entries else None)
+        for number, race in enumerate(project.races, 1)
+    ]
+    return UserFiles(contents, places, tuple(render_training_params(one) for one in params))
 
 
 def _read_local(root: Path, files: Mapping[str, Path]) -> tuple[dict[str, bytes], dict[str, str], list[Problem]]:
@@ -134,7 +138,16 @@ def describe_differences(files: UserFiles, keys: ModelKeys, params_file: str, st
             continue
         if old != new:
             lines += [f"{name}: {line}" for line in _differences(name, old, new)]
+    lines += [f"{name} is no longer there" for name in _left_over(files, keys, params_file, store)]
     return lines
+
+
+def _left_over(files: UserFiles, keys: ModelKeys, params_file: str, store: ObjectStore) -> list[str]:
+    """Name the parameter files of the snapshot that a run of these files would not read."""
+    count = len(files.params)
+    wanted = keys.all_training_params(count, params_file)
+    others = [keys.training_params(file_name=params_file), keys.training_params(count + 1, file_name=params_file)]
+    return [key.rpartition("/")[2] for key in others if key not in wanted and store.stat(key) is not None]
 
 
 def _differences(name: str, old: bytes, new: bytes) -> list[str]:

@@ -76,7 +76,8 @@ def start_training(
         project: The project.
         wipe: Move what lies under the model's prefix to the trash first.
         resume: Continue from the newest complete checkpoint.
-        force: Resume although files or settings differ.
+        force: Resume although files or settings differ; begin with an earlier model although its actions have other
+            angles and speeds.
         report: Gets a message now and then about what is waited for.
         engine: How to run it.
         plan: Makes the plan of what was checked and the run's random name.
@@ -238,6 +239,8 @@ def plan_training(found: PlanBasis | Preparation, run_token: str) -> RunPlan:
         run_token=run_token,
         metrics_prefix=found.keys.metrics_prefix,
         advertised_host=advertised_host(project.settings.link_listen),
+        pretrained=found.pretrained,
+        worlds=len(project.races),
     )
     if is_in_containers(project):
         return plan_containers(project, spec, folders)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from drctl.stack.plan import LINK_FOLDER, LINK_PORT_BASE, PARENT_PID, Part, RunPlan
 from drctl.trainer.memory import allocator_environment
-from drctl.trainer.spec import LinkSpec, TrainerSpec
+from drctl.trainer.spec import LinkSpec, PretrainedSpec, TrainerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +67,8 @@ def trainer_spec(
     run_token: str,
     metrics_prefix: str,
     advertised_host: str,
+    pretrained: PretrainedSpec | None = None,
+    worlds: int = 1,
 ) -> TrainerSpec:
     """Build what the trainer is told.
 
@@ -77,6 +79,8 @@ def trainer_spec(
         run_token: Random name of this start.
         metrics_prefix: Folder of the metrics files in the bucket.
         advertised_host: How other machines reach this one.
+        pretrained: What a new model begins with.
+        worlds: Entries of a multi-config run; 1 for all others.
     """
     run_id = settings.run_id
     invite = invite_path(folders.secrets_folder, run_id)
@@ -105,6 +109,8 @@ def trainer_spec(
         keep_gb=settings.keep_gb,
         network_heads=settings.network_heads,
         sim_trace_log=settings.sim_trace_log,
+        pretrained=pretrained,
+        worlds=worlds,
     )
 
 

@@ -47,6 +47,9 @@ def describe_progress(status: RunStatus) -> list[str]:
     episodes = f"{facts.get('episodes_done', 0)}/{facts.get('episodes_wanted', 0)} episodes"
     steps = f"{facts.get('steps_total', 0)} steps in all{_rate(facts)}"
     lines = [f"iteration {facts.get('iteration', 0)}, {episodes}, {steps}"]
+    origin = facts.get("pretrained")
+    if origin:
+        lines.append(f"began with {origin['bucket']}/{origin['prefix']}, checkpoint {origin['checkpoint']}")
     results = describe_results(facts)
     if results:
         lines.append(results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -63,6 +63,11 @@ class StoreLocation:
         if location.kind not in ("directory", "s3") or (location.kind == "directory") != (location.folder is not None):
             raise FormatError(f"this is not a store's location: {dict(data)!r}", expected="kind directory or s3")
         return location
+
+    def with_bucket(self, bucket: str) -> StoreLocation:
+        """Return another bucket of the same server or data folder."""
+        folder = None if self.folder is None else str(Path(self.folder).with_name(bucket))
+        return replace(self, bucket=bucket, folder=folder)
 
 
 def describe(location: StoreLocation) -> str:

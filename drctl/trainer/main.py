@@ -152,12 +152,13 @@ def _run(
     from drctl.trainer.collection import CollectionStopped
     from drctl.trainer.events import EventWriter
     from drctl.trainer.precision import PrecisionRequest
+    from drctl.trainer.pretrained import inherit
     from drctl.trainer.publish import Publisher, load_manifests, load_newest_complete
     from drctl.trainer.snapshot import load_snapshot
 
     store = open_store(spec.store)
     keys = ModelKeys(spec.prefix, spec.metrics_prefix)
-    snapshot = load_snapshot(store, keys, spec.training_params_file, worlds=1)
+    snapshot = load_snapshot(store, keys, spec.training_params_file, spec.worlds)
     manifests = load_manifests(store, keys)
     found = load_newest_complete(store, keys, manifests)
     if found is not None:
@@ -205,6 +206,10 @@ def _run(
         learner.load_optimizer_state(content.optimizer)
         publisher.write_index(resumed)
         _say(log_lines.checkpoint_restoring(resumed.name))
+    inherited = None
+    if found is None and spec.pretrained is not None:
+        inherited = inherit(spec.pretrained, spec.store, learner)
+        _say(f"Begins with checkpoint {spec.pretrained.checkpoint} of {spec.pretrained.prefix}")
     try:
         parts = Parts(
             spec=spec,
@@ -218,6 +223,7 @@ def _run(
             events=EventWriter(keys, publisher.put),
             say=_say,
             should_stop=should_stop,
+            inherited=inherited,
         )
         return Outcome("finished", Training(parts, resumed).run(), 0)
     except CollectionStopped:

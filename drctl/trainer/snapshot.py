@@ -107,8 +107,7 @@ def load_snapshot(store: ObjectStore, keys: ModelKeys, params_file: str, worlds:
         TrackError: A world is unknown.
     """
     files = {name: store.get(keys.custom_files(name)) for name in (HYPERPARAMETERS, MODEL_METADATA, REWARD_FUNCTION)}
-    numbers = [None] if worlds == 1 else [*range(1, worlds + 1)]
-    params_keys = [keys.training_params(number, file_name=params_file) for number in numbers]
+    params_keys = keys.all_training_params(worlds, params_file)
     params = {key.rpartition("/")[2]: store.get(key) for key in params_keys}
     entries = tuple(parse_training_params(data, name) for name, data in params.items())
     waypoints = tuple(_user_track(store, keys, entry.world_name) for entry in entries)

@@ -35,6 +35,23 @@ class LinkSpec:
 
 
 @dataclass(frozen=True)
+class PretrainedSpec:
+    """The checkpoint whose weights a new model begins with; it is only read.
+
+    Attributes:
+        bucket: Bucket beside that of the new model.
+        prefix: Prefix of the model it belongs to.
+        checkpoint: Its number.
+        is_full: Take the optimiser and the counters over as well (``DR_PRETRAINED_FULL``).
+    """
+
+    bucket: str
+    prefix: str
+    checkpoint: int
+    is_full: bool
+
+
+@dataclass(frozen=True)
 class TrainerSpec:
     """Everything that is not in the files of the model's snapshot.
 
@@ -61,6 +78,8 @@ class TrainerSpec:
         keep_gb: Space for the thinned history of checkpoints, in GB (1e9 bytes).
         network_heads: ``shared`` trunk for policy and value or ``separate`` networks.
         sim_trace_log: Whether workers print a SIM_TRACE_LOG line per step.
+        pretrained: What a new model begins with; None for an untrained network.
+        worlds: Entries of a multi-config run, each with its own ``training_params_<i>.yaml``; 1 for all others.
     """
 
     run_id: int
@@ -79,6 +98,8 @@ class TrainerSpec:
     keep_gb: float
     network_heads: Literal["shared", "separate"]
     sim_trace_log: bool
+    pretrained: PretrainedSpec | None = None
+    worlds: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the mapping that `from_json` reads; it holds no secret."""
@@ -92,9 +113,9 @@ class TrainerSpec:
             FormatError: A key is missing or unknown.
         """
         try:
-            return cls(
-                **{**data, "store": StoreLocation.from_json(data["store"]), "link": LinkSpec(**data["link"])},
-            )
+            pretrained = data["pretrained"] and PretrainedSpec(**data["pretrained"])
+            store, link = StoreLocation.from_json(data["store"]), LinkSpec(**data["link"])
+            return cls(**{**data, "store": store, "link": link, "pretrained": pretrained})
         except (KeyError, TypeError) as error:
             raise FormatError(
                 f"the trainer's start file does not fit this version: {error}",

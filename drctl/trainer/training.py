@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from drctl.formats.object_keys import ModelKeys
     from drctl.trainer.events import EventWriter
     from drctl.trainer.ppo import PpoLearner, UpdateStats
+    from drctl.trainer.pretrained import Inheritance
     from drctl.trainer.snapshot import Snapshot
     from drctl.trainer.spec import TrainerSpec
     from drctl.trainer.status_file import StatusFile
@@ -44,6 +45,7 @@ class Parts:
         events: TensorBoard file.
         say: Prints one log line.
         should_stop: Tells whether the process was asked to end.
+        inherited: What a new model has of an earlier one; None for a network that begins untrained.
     """
 
     spec: TrainerSpec
@@ -57,6 +59,7 @@ class Parts:
     events: EventWriter
     say: Callable[[str], None]
     should_stop: Callable[[], bool]
+    inherited: Inheritance | None = None
 
 
 class Training:
@@ -73,7 +76,7 @@ class Training:
         self._metric = parts.snapshot.best_model_metric
         self._slots = _open_slots(parts, resumed)
         self._has_stepped = False
-        self._manifest = resumed or self._publish_untrained()
+        self._manifest = resumed or self._publish_first()
         self._report_checkpoint()
 
     def run(self) -> str:
@@ -252,20 +255,24 @@ class Training:
 
         return on_tick
 
-    def _publish_untrained(self) -> Manifest:
+    def _publish_first(self) -> Manifest:
+        """Publish checkpoint 0: the network before its first update, untrained or an earlier model's."""
         parts = self._parts
         content = CheckpointContent(
             parts.learner.weights(), parts.learner.optimizer_state(), parts.learner.frozen_graph()
         )
+        conditions = parts.snapshot.conditions(
+            parts.spec, parts.learner.precision, parts.learner.shards, self._slots.count
+        )
+        if parts.inherited is not None:
+            conditions["pretrained"] = parts.inherited.origin
         manifest = parts.publisher.publish_checkpoint(
             0,
             content,
-            counters=Counters(),
+            counters=parts.inherited.counters if parts.inherited else Counters(),
             slots=self._slots,
             traces={},
-            conditions=parts.snapshot.conditions(
-                parts.spec, parts.learner.precision, parts.learner.shards, self._slots.count
-            ),
+            conditions=conditions,
             summary=None,
             previous=None,
         )
@@ -291,6 +298,7 @@ class Training:
                 "best_lap_s": min(evaluation.lap_times_s, default=None),
             },
             checkpoint={"last": manifest.number, "best": manifest.best.number},
+            pretrained=manifest.conditions.get("pretrained"),
             stop_rule={
                 "name": self._rule.name,
                 "text": self._rule.describe(),

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from drctl.formats.object_keys import ModelKeys
 from drctl.formats.training_params import render_training_params, training_params_for
 from drctl.storage.location import StoreLocation, open_store
 from drctl.trainer.memory import allocator_environment
-from drctl.trainer.spec import LinkSpec, TrainerSpec
+from drctl.trainer.spec import LinkSpec, PretrainedSpec, TrainerSpec
 
 CUSTOM_FILES = Path(__file__).resolve().parents[2] / "custom_files"
 KEYS = ModelKeys("model")
@@ -38,6 +38,8 @@ class Processes:
         steps: Cap on the steps of an iteration.
         trials: Evaluation trials.
         reward: Text of the reward function; None for the shipped one.
+        entries: What the races of a multi-config run have of their own; empty for one race.
+        pretrained: What the model begins with.
         settings: Settings that are not the default.
     """
 
@@ -51,6 +53,8 @@ class Processes:
         steps: int | None = 120,
         trials: int = 2,
         reward: str | None = None,
+        entries: Sequence[Mapping[str, Any]] = (),
+        pretrained: PretrainedSpec | None = None,
         **settings: Any,
     ) -> None:
         self.folder = folder
@@ -67,8 +71,11 @@ class Processes:
         }
         for name, data in files.items():
             self.store.put(KEYS.custom_files(name), data)
-        given = Settings(local_s3_model_prefix="model", workers=workers, train_min_eval_trials=trials, **settings)
-        self.store.put(KEYS.training_params(), render_training_params(training_params_for(given)))
+        common = {"local_s3_model_prefix": "model", "workers": workers, "train_min_eval_trials": trials, **settings}
+        for number, own in enumerate(entries or ({},), 1):
+            params = training_params_for(Settings(**{**common, **own}), worker=number if entries else None)
+            key = KEYS.training_params(number if entries else None)
+            self.store.put(key, render_training_params(params))
         self.ticket = folder / "join.json"
         spec = TrainerSpec(
             run_id=0,
@@ -87,6 +94,8 @@ class Processes:
             keep_gb=10.0,
             network_heads="shared",
             sim_trace_log=False,
+            pretrained=pretrained,
+            worlds=max(1, len(entries)),
         )
         self.run_folder = folder / "run"
         self.run_folder.mkdir(parents=True)

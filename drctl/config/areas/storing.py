@@ -17,7 +17,6 @@ _clone = partial(
     setting,
     file="run",
     read_by="trainer",
-    part="training options",
     used_when=Condition("DR_LOCAL_S3_PRETRAINED", ("True",)),
 )
 
@@ -59,7 +58,6 @@ class StorageSettings:
         False,
         "Begin with the weights of an earlier model.",
         read_by="trainer",
-        part="training options",
         commands=("start-training",),
     )
     local_s3_pretrained_prefix: str = _clone(
@@ -68,7 +66,9 @@ class StorageSettings:
     local_s3_pretrained_checkpoint: str = _clone(
         "last", "Its checkpoint to begin with: best, last or a number.", rule="checkpoint"
     )
-    pretrained_full: bool = _clone(False, "Take over the optimiser and the counters as well, not the weights alone.")
+    pretrained_full: bool = _clone(
+        False, "Take over the optimiser and the counters of episodes, steps and laps as well, not the weights alone."
+    )
     local_s3_custom_files_prefix: str = _run(
         "custom_files", "Where the custom files lie in the bucket.", read_by="store", rule="prefix"
     )

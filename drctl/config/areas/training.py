@@ -83,9 +83,9 @@ class TrainingSettings:
     )
     train_multi_config: bool = _run(
         False,
-        "Give each worker its own track and race from worker-2.env, worker-3.env and so on.",
+        "Drive as many races as there are workers, each with its own track, race type and direction: run.env, "
+        "worker-2.env, worker-3.env and so on. Episode e drives race e modulo DR_WORKERS, whichever worker plays it.",
         read_by="trainer, worker",
-        part="training options",
     )
     network_heads: Literal["shared", "separate"] = _run(
         "shared",
@@ -138,6 +138,5 @@ class TrainingSettings:
         file="system",
         read_by="every command",
         rule="name",
-        part="training options",
         commands=("start-training", "eval"),
     )
