@@ -26,6 +26,7 @@ from drctl.formats.model_metadata import ModelMetadata, parse_model_metadata, un
 from drctl.formats.object_keys import ModelKeys
 from drctl.operations.container_store import store_notes
 from drctl.operations.containers import check_machine, is_in_containers
+from drctl.operations.finding import Finding
 from drctl.operations.machine_check import check_disk, check_gpu, check_port
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.pretrained import find_pretrained, refuse_unlike
@@ -129,6 +130,7 @@ class _Draft:
     content: PrefixContent | None = None
     differences: list[str] = field(default_factory=list)
     notes: list[Message] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     pretrained: PretrainedSpec | None = None
 
     @property
@@ -210,14 +212,54 @@ def check_without_starting(project: Project) -> PlanBasis:
     Raises:
         DrctlError: Everything that was found to stand against a start.
     """
+    found = _check_offline(project)
+    if found.location is None or found.keys is None:
+        raise RuntimeError("a check passed and left nothing")
+    return PlanBasis(project, found.location, found.keys, (*found.notes, *_worker_notes(found)))
+
+
+@dataclass(frozen=True)
+class CheckedFiles:
+    """A project's files, against which nothing stands.
+
+    Attributes:
+        files: The user's files.
+        findings: What is odd about them.
+        notes: What else is worth knowing.
+    """
+
+    files: UserFiles
+    findings: tuple[Finding, ...]
+    notes: tuple[Message, ...]
+
+
+def check_files(project: Project) -> CheckedFiles:
+    """Check the project's files as `check_without_starting` does.
+
+    Raises:
+        DrctlError: Everything that was found to stand against a start.
+    """
+    found = _check_offline(project)
+    if found.files is None:
+        raise UnavailableError(
+            f"there are no custom files in {project.custom_files}",
+            where=str(project.custom_files),
+            expected="the files that the training will use",
+            fix="drctl download-custom-files",
+        )
+    told = {one.as_message() for one in found.findings}
+    notes = [note for note in (*found.notes, *_worker_notes(found)) if note not in told]
+    return CheckedFiles(found.files, tuple(found.findings), tuple(notes))
+
+
+def _check_offline(project: Project) -> _Draft:
     found = _Draft(project, is_resume=False, provide_store=lambda: None)
     settings = project.settings
-    keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
-    location = project_store_location(project)
-    found.location = location
-    if location.kind == "directory" or has_local_files(project):
+    found.keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
+    found.location = project_store_location(project)
+    if found.location.kind == "directory" or has_local_files(project):
         # Where the project has files of its own the bucket is not asked for any.
-        found.store = DirectoryStore(Path(location.folder or project.data_folder))
+        found.store = DirectoryStore(Path(found.location.folder or project.data_folder))
     else:
         found.notes.append(Message("the custom files are in the bucket; they were not looked at", "warning"))
     if is_in_containers(project):
@@ -230,7 +272,7 @@ def check_without_starting(project: Project) -> PlanBasis:
             errors.append(error)
     if errors:
         raise combine_errors(sorted(errors, key=lambda error: _ORDER.get(error.exit_status, 9)))
-    return PlanBasis(project, location, keys, (*found.notes, *_worker_notes(found)))
+    return found
 
 
 STEP_CAP: Final = "max_steps_per_iteration"
@@ -295,7 +337,10 @@ def _check_files(found: _Draft) -> None:
 def _check_reward(found: _Draft) -> None:
     if _missing_packages(found):
         return  # `_check_packages` says so
+    from drctl.operations.action_check import check_actions
+    from drctl.operations.arithmetic_check import check_arithmetic
     from drctl.operations.reward_check import check_reward
+    from drctl.simulation.vehicle.physics import resolve_physics
 
     tracks, problems = load_tracks(found.project)
     if problems:
@@ -307,8 +352,16 @@ def _check_reward(found: _Draft) -> None:
     except UnicodeDecodeError as error:
         place = found.files.places[REWARD_FUNCTION]
         raise FormatError(f"{place} is not text in UTF-8", where=place, fix=f"save {place} as UTF-8") from error
-    notes = [check_reward(source, found.files.places[REWARD_FUNCTION], track, found.metadata) for track in tracks]
-    found.notes += dict.fromkeys(note for some in notes for note in some)
+    place = found.files.places[REWARD_FUNCTION]
+    findings = [one for track in tracks for one in check_reward(source, place, track, found.metadata)]
+    if found.metadata is not None:
+        physics = resolve_physics(found.project.settings.physics, found.metadata.version)
+        findings += check_actions(found.metadata, tracks, physics, found.files.places[MODEL_METADATA])
+    if found.hyperparameters is not None:
+        races = found.project.races
+        findings += [one for race in races for one in check_arithmetic(race, len(races), found.hyperparameters)]
+    found.findings += dict.fromkeys(findings)
+    found.notes += [one.as_message() for one in found.findings]
 
 
 def load_tracks(project: Project) -> tuple[list[Track], list[Problem]]:

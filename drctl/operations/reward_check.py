@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 from drctl.formats.model_metadata import ContinuousActionSpace
-from drctl.result import Message
+from drctl.operations.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +24,15 @@ SIDE_POSES: Final = 10
 SLOW_CALL_S: Final = 0.001
 """A call that takes longer is most of a step: without it a core does 10,000 steps per second (DESIGN 8)."""
 
+OFF_TRACK_SHARE: Final = 0.1
+"""Of the reward on the centre line; what is paid off the track beyond this may be worth leaving it for."""
+
+_PAY_NOTHING_OFF: Final = "return 0.001 or less where all_wheels_on_track is False"
+
 _STEP_S: Final = 1 / 15
 
 
-def check_reward(source: str, place: str, track: Track, metadata: ModelMetadata | None) -> list[Message]:
+def check_reward(source: str, place: str, track: Track, metadata: ModelMetadata | None) -> list[Finding]:
     """Call a reward function on poses along the centre line, near both borders and off the track.
 
     What it prints is thrown away.
@@ -114,15 +119,21 @@ def _rewards(reward: RewardFunction, poses: Sequence[dict[str, Any]]) -> list[fl
         return [episode(params) for params in poses]
 
 
-def _describe(place: str, rewards: dict[str, list[float]], seconds: float) -> list[Message]:
+def _describe(place: str, rewards: dict[str, list[float]], seconds: float) -> list[Finding]:
     on, off = fmean(rewards["on"]), fmean(rewards["off"])
-    notes = []
+    findings = []
     if off > on:
-        text = f"{place} pays more off the track ({off:.3g} per step) than on its centre line ({on:.3g})"
-        notes.append(Message(text, "warning"))
+        what = f"{place} pays more off the track ({off:.3g} per step) than on its centre line ({on:.3g})"
+        findings.append(Finding(what, place, _PAY_NOTHING_OFF))
     elif len({value for values in rewards.values() for value in values}) == 1:
-        notes.append(Message(f"{place} pays {on:.3g} everywhere, on the track and off it", "warning"))
+        findings.append(Finding(f"{place} pays {on:.3g} everywhere, on the track and off it", place, _PAY_NOTHING_OFF))
+    elif off > OFF_TRACK_SHARE * on:
+        what = f"{place} pays {off:.3g} per step off the track, and {on:.3g} on its centre line"
+        findings.append(Finding(what, place, _PAY_NOTHING_OFF))
+    if max(on, fmean(rewards["left"]), fmean(rewards["right"])) < 0.0:
+        what = f"{place} pays {on:.3g} per step on the track: an early end pays more than a lap"
+        findings.append(Finding(what, place, "pay more than 0 for a step on the track"))
     if seconds > SLOW_CALL_S:
-        text = f"{place} takes {seconds * 1000:.1f} ms per step: a worker can do {1 / seconds:.0f} steps/s at most"
-        notes.append(Message(text, "warning"))
-    return notes
+        what = f"{place} takes {seconds * 1000:.1f} ms per step: a worker can do {1 / seconds:.0f} steps/s at most"
+        findings.append(Finding(what, place))
+    return findings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,12 +21,18 @@ from drctl.simulation.vehicle.physics import resolve_physics
 
 if TYPE_CHECKING:
     from drctl.formats.object_keys import ModelKeys
-    from drctl.storage.objects import ObjectStore
     from drctl.trainer.spec import TrainerSpec
 
 HYPERPARAMETERS = "hyperparameters.json"
 MODEL_METADATA = "model_metadata.json"
 REWARD_FUNCTION = "reward_function.py"
+
+
+class ReadsObjects(Protocol):
+    """Gives objects by key; a store does."""
+
+    def get(self, key: str) -> bytes:
+        """Return the content of an object, or raise `ObjectNotFoundError`."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +98,11 @@ class Snapshot:
         )
 
 
-def load_snapshot(store: ObjectStore, keys: ModelKeys, params_file: str, worlds: int) -> Snapshot:
+def load_snapshot(store: ReadsObjects, keys: ModelKeys, params_file: str, worlds: int) -> Snapshot:
     """Read and parse the snapshot.
 
     Args:
-        store: Bucket.
+        store: Bucket, or anything else that gives objects by key.
         keys: Object keys of the model.
         params_file: ``DR_LOCAL_S3_TRAINING_PARAMS_FILE``.
         worlds: Number of ``training_params_<i>.yaml`` files of a multi-config run; 1 for the plain file.
@@ -130,7 +136,7 @@ def load_snapshot(store: ObjectStore, keys: ModelKeys, params_file: str, worlds:
     )
 
 
-def _user_track(store: ObjectStore, keys: ModelKeys, name: str) -> np.ndarray | None:
+def _user_track(store: ReadsObjects, keys: ModelKeys, name: str) -> np.ndarray | None:
     try:
         data = store.get(keys.custom_files(f"{name}.npy"))
     except ObjectNotFoundError:

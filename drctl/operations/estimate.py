@@ -1,0 +1,99 @@
+"""How long an iteration will take on this machine, from a small iteration that is really played and learned from."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from drctl.simulation.environment import BatchEnvironment
+from drctl.trainer.rollout import Episode
+from drctl.trainer.schedule import training_starts
+
+if TYPE_CHECKING:
+    from drctl.simulation.environment import EnvironmentSpec
+    from drctl.trainer.ppo import PpoLearner
+    from drctl.trainer.snapshot import Snapshot
+
+_TRIAL_STEPS = 25
+"""Steps per episode of the trial: about what an untrained network drives (simulator-facts 8)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the trial measured, and what follows from it.
+
+    Attributes:
+        steps_per_s: Steps that workers and trainer together collect per second.
+        updates_per_s: Steps per second that go through the network while it learns, every epoch counted.
+        first_iteration_s: Time of an iteration of the untrained network.
+        lap_iteration_s: Time of an iteration in which every episode is a lap.
+    """
+
+    steps_per_s: float
+    updates_per_s: float
+    first_iteration_s: float
+    lap_iteration_s: float
+
+
+def estimate_iteration(
+    snapshot: Snapshot, spec: EnvironmentSpec, learner: PpoLearner, *, workers: int, lap_steps: float
+) -> Estimate:
+    """Play and learn a small iteration in this process.
+
+    The time of messages between trainer and workers is not in it; it is a few percent.
+
+    Args:
+        snapshot: The user's files.
+        spec: What workers would simulate.
+        learner: An untrained one.
+        workers: Workers that simulate at the same time: no more than there are cores.
+        lap_steps: Steps of a lap.
+    """
+    rules = snapshot.hyperparameters
+    count = rules.episodes_per_iteration
+    starts = training_starts(snapshot.worlds, 0, count, count * _TRIAL_STEPS)
+    environment, policy = BatchEnvironment(spec, count), learner.sampler()
+    for car, start in enumerate(starts):
+        environment.begin(car, start)
+    kept: list[list[tuple[Any, ...]]] = [[] for _ in starts]
+    running, ends = np.arange(count), dict.fromkeys(range(count), False)
+    steps = np.zeros(count, np.int64)
+    policy.act(environment.frames, starts, steps)  # allocates, compiles
+    simulating = deciding = 0.0
+    while len(running):
+        began = time.perf_counter()
+        seen = environment.frames.copy()
+        decided = policy.act(seen, starts, steps)
+        between = time.perf_counter()
+        result = environment.step(running, decided.actions[running])
+        simulating += time.perf_counter() - between
+        deciding += between - began
+        for row, car in enumerate(running.tolist()):
+            decision = (decided.actions[car], decided.log_probs[car], decided.values[car])
+            kept[car].append((seen[car], *decision, result.rewards[row]))
+            ends[car] = bool(result.terminated[row])
+        steps[running] += 1
+        running = running[~(result.terminated | result.truncated)]
+    episodes = []
+    for number, start in enumerate(starts):
+        frames, actions, log_probs, values, rewards = (np.array(column) for column in zip(*kept[number], strict=True))
+        is_terminated, record = ends[number], environment.record(number)
+        final = None if is_terminated else environment.frames[number].copy()
+        episodes.append(
+            Episode(start, frames, final, actions, log_probs, values, rewards, is_terminated, not is_terminated, record)
+        )
+    learner.update(episodes[:2], 0, lambda _done, _total: None)  # allocates, compiles
+    update = learner.update(episodes, 1, lambda _done, _total: None)
+    total = int(steps.sum())
+    collected = total / (simulating / workers + deciding)
+    learned = update.samples / update.seconds
+    trials = snapshot.min_eval_trials
+    per_step = 1.0 / collected + rules.num_epochs / learned
+
+    def iteration_s(episode_steps: float) -> float:
+        return count * episode_steps * per_step + trials * episode_steps / collected
+
+    return Estimate(collected, learned, iteration_s(total / count), iteration_s(lap_steps))
