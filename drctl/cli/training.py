@@ -107,7 +107,7 @@ def _follow(
 ) -> Result:
     from drctl.cli.live import watch
     from drctl.cli.logs import follow_all, follow_one
-    from drctl.operations.training import describe_end, describe_model, read_project_run
+    from drctl.operations.training import describe_end, describe_model, read_project_run, release_containers
 
     try:
         if all_logs:
@@ -123,6 +123,8 @@ def _follow(
         steps = ("drctl status", "drctl logs-sagemaker -f", "drctl stop-training")
         return Result({"is_running": True}, (Message(text),), steps)
     status = read_project_run(project)
+    if status is not None and not status.is_running:
+        release_containers(project)
     if status is None or status.is_orphaned:
         from drctl.operations.runs import show_status
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from drctl.config.setting import METADATA_KEY, OWN_STACK, Declaration, Setting
+from drctl.config.setting import METADATA_KEY, OWN_STACK, Condition, Declaration, Setting
 from drctl.config.settings import Settings
 from drctl.errors import Problem
 from drctl.errors import nearest as _nearest
@@ -103,8 +103,12 @@ def nearest_name(name: str) -> str | None:
 
 def is_used(setting: Setting, settings: Settings) -> bool:
     """Tell whether a setting changes anything, given the values of the others."""
-    condition = setting.about.used_when
-    return condition is None or condition.holds(settings.text(condition.name))
+    return idle_condition(setting, settings) is None
+
+
+def idle_condition(setting: Setting, settings: Settings) -> Condition | None:
+    """Return what does not hold and makes a setting change nothing, or None when it is used."""
+    return next((one for one in setting.conditions if not one.holds(settings.text(one.name))), None)
 
 
 def has_default(setting: Setting, settings: Settings) -> bool:
@@ -153,6 +157,8 @@ def idle_settings(settings: Settings) -> list[str]:
 
 def _later_part(entry: Setting, settings: Settings) -> str:
     """Return the part that a setting's value belongs to: ``now``, or a later one."""
+    if settings.stack == "community" and entry.about.is_in_images:
+        return "now"
     return entry.about.later_values.get(settings.text(entry.name), entry.about.part)
 
 
@@ -191,7 +197,7 @@ def unused_settings(settings: Settings) -> list[tuple[Setting, Any]]:
         Each with the `Condition` that does not hold.
     """
     return [
-        (entry, entry.about.used_when)
+        (entry, idle_condition(entry, settings))
         for entry in SETTINGS.values()
         if entry.name in settings.origins and not is_used(entry, settings) and not has_default(entry, settings)
     ]

@@ -11,6 +11,9 @@ EnvFileKind = Literal["system", "run"]
 Part = Literal["now", "containers", "evaluation", "viewer", "training options", "models"]
 """The part of the program that a setting belongs to; ``now`` is here, the others come later, one by one."""
 
+StackName = Literal["drctl", "community"]
+"""Which software simulates and trains: ours, or the community images (DESIGN 2, stack)."""
+
 METADATA_KEY: Final = "setting"
 
 OWN_STACK: Final = "drctl"
@@ -25,17 +28,31 @@ class Condition:
     Attributes:
         name: The other setting.
         values: Its values that count; empty for "any value, as long as it has one".
+        part: Where given, a value counts that has this text in it.
     """
 
     name: str
     values: tuple[str, ...] = ()
+    part: str = ""
 
     def holds(self, text: str) -> bool:
         """Tell whether the other setting's value, as text, is one that counts."""
+        if self.part:
+            return self.part in text
         return text in self.values if self.values else bool(text)
 
     def __str__(self) -> str:
+        if self.part:
+            return f"{self.name} names an image with {self.part}"
         return f"{self.name} is {' or '.join(self.values)}" if self.values else f"{self.name} is set"
+
+
+STACK_CONDITIONS: Final[Mapping[StackName, Condition]] = MappingProxyType(
+    {
+        "drctl": Condition("DR_SIMAPP_SOURCE", ("drctl",)),
+        "community": Condition("DR_SIMAPP_SOURCE", part=COMMUNITY_IMAGE),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +73,8 @@ class Declaration:
         commands: The commands that it concerns.
         used_when: Without this it changes nothing.
         idle_with_drctl: Why it means nothing to our own stack; empty when it does.
+        stack: The only stack that reads it; None for both.
+        is_in_images: Whether the community images do it already, whichever part of ours it waits for.
         is_per_worker: Whether ``worker-N.env`` may set it (contract 2.6).
         in_new_project: What ``drctl init`` writes, where that is not the default.
         in_files: Whether the shipped env files show it; one without a value is shown commented out.
@@ -74,6 +93,8 @@ class Declaration:
     commands: tuple[str, ...] = ("start-training",)
     used_when: Condition | None = None
     idle_with_drctl: str = ""
+    stack: StackName | None = None
+    is_in_images: bool = False
     is_per_worker: bool = False
     in_new_project: str | None = None
     in_files: bool = True
@@ -111,6 +132,12 @@ class Setting:
     default: bool | int | float | str | None
     choices: tuple[str, ...]
     about: Declaration
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What must hold for it to change anything."""
+        stack = () if self.about.stack is None else (STACK_CONDITIONS[self.about.stack],)
+        return (*stack, *((self.about.used_when,) if self.about.used_when else ()))
 
     @property
     def is_secret(self) -> bool:

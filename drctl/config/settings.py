@@ -14,7 +14,7 @@ from drctl.config.areas.run import RunSettings
 from drctl.config.areas.storing import StorageSettings
 from drctl.config.areas.system import ContainerSettings, SystemSettings
 from drctl.config.areas.training import TrainingSettings
-from drctl.config.setting import METADATA_KEY, to_text
+from drctl.config.setting import COMMUNITY_IMAGE, METADATA_KEY, StackName, to_text
 
 REFERENCE: Final = re.compile(r"\$(DR_[A-Z0-9_]+)")
 """A default that follows another setting names it like this."""
@@ -84,6 +84,11 @@ class Settings(
             if attribute_name(other) in following:
                 self._follow(attribute_name(other), following)
         object.__setattr__(self, attribute, REFERENCE.sub(lambda found: self.text(found[1]), default))
+
+    @property
+    def stack(self) -> StackName:
+        """Which software simulates and trains."""
+        return "community" if COMMUNITY_IMAGE in self.simapp_source else "drctl"
 
     def origin(self, name: str) -> Origin:
         """Return where the value of a setting comes from, by its ``DR_`` name."""

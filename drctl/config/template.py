@@ -69,8 +69,10 @@ def describe_setting(entry: Setting) -> str:
     if entry.choices or entry.kind in ("int", "float"):
         unit = f" ({about.unit})" if about.unit else ""
         words.append(f"Takes {describe_values(entry)}{unit}.")
+    if about.stack == "community" and "community" not in about.meaning:
+        words.append("For the community images.")
     if about.part != "now":
-        is_refused = "start-training" in about.commands and about.used_when is None
+        is_refused = "start-training" in about.commands and about.used_when is None and about.stack is None
         words.append("This version takes only the default." if is_refused else "For a later version.")
     if about.later_values:
         words.append(f"This version does not take {' or '.join(about.later_values)}.")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from drctl.engines.community_run import LOG_LINES, describe_ending, make_mounted_folders, stop_launched_trainers
 from drctl.engines.container_logs import follow_container, read_log, save_log
 from drctl.engines.docker import (
     KERNELS_LABEL,
@@ -58,7 +59,8 @@ class ComposeEngine:
     def preview(self, plan: RunPlan) -> Preview:
         """See `Engine.preview`."""
         folder = Path(plan.run_folder)
-        commands = (volume_argv(kernel_volume(plan), KERNELS_LABEL), _up(folder))
+        volumes = () if plan.stack == "community" else (volume_argv(kernel_volume(plan), KERNELS_LABEL),)
+        commands = (*volumes, _up(folder))
         return Preview({str(folder / COMPOSE_FILE): render_run(plan)}, tuple(("docker", *words) for words in commands))
 
     def up(self, plan: RunPlan, lock: RunLock) -> None:  # noqa: ARG002 - Docker outlives whoever holds a lock
@@ -74,7 +76,8 @@ class ComposeEngine:
         (trainer / TRAINER_FILE).write_text(json.dumps(dict(plan.trainer), indent=1) + "\n")
         give_to_container(trainer / TRAINER_FILE)
         (folder / COMPOSE_FILE).write_text(render_run(plan))
-        ensure_volume(kernel_volume(plan), self._echo, KERNELS_LABEL)
+        if plan.stack != "community":
+            ensure_volume(kernel_volume(plan), self._echo, KERNELS_LABEL)
         write_state(folder, _first_state(plan))
         done = run_docker(_up(folder), self._echo)
         if done.returncode:
@@ -94,12 +97,17 @@ class ComposeEngine:
         if not containers:
             return False
         was_running = any(one.status in _ALIVE for one in containers)
+        before = self.state(run_folder)
         if was_running:
             (run_folder / TRAINER_FOLDER / STOP_FILE).touch()
             self._stop(plan, at_once=at_once)
         state = self.state(run_folder) or recorded
+        if plan.stack == "community" and before is not None and before.phase == "ended":
+            state = before  # only its trainer was left, waiting for workers that are gone
         for one in containers:
             save_log(one, log_path(run_folder, one.part), plan.log)
+        if plan.stack == "community":
+            stop_launched_trainers(plan, self._echo)
         done = run_docker([*_compose(run_folder), "down", "--timeout", "1", "--remove-orphans"], self._echo)
         left = _own(plan)
         if left:
@@ -123,6 +131,8 @@ class ComposeEngine:
         parts = tuple(_part(part, containers.get(part.name)) for part in recorded.parts)
         trainer = containers.get("trainer")
         is_stopping = (run_folder / TRAINER_FOLDER / STOP_FILE).exists()
+        if plan.stack == "community":
+            return _state_of_images(recorded, parts, list(containers.values()), is_stopping=is_stopping)
         if trainer is not None and trainer.status in (*_ALIVE, "created"):
             phase: EnginePhase = "stopping" if is_stopping else "running"
             return replace(recorded, phase=phase, parts=parts)
@@ -153,6 +163,9 @@ class ComposeEngine:
         compose = _compose(Path(plan.run_folder))
         if at_once:
             run_docker([*compose, "kill"], self._echo)
+            return
+        if plan.stack == "community":  # nobody of them finishes anything, and a trainer that is left alone waits
+            run_docker([*compose, "stop", "--timeout", f"{plan.stop_grace_s:.0f}"], self._echo)
             return
         # First the trainer: it finishes the publish under way and tells the workers to leave.
         run_docker([*compose, "stop", "--timeout", f"{plan.stop_grace_s:.0f}", TRAINER_SERVICE], self._echo)
@@ -198,7 +211,7 @@ def give_to_container(path: Path, user_id: int = IMAGE_USER) -> None:
 def clear_container_run(run_folder: Path) -> None:
     """Remove what a start that failed left in a run folder and among the secrets; the logs stay, they say why."""
     plan = read_plan(run_folder)
-    if plan is not None:
+    if plan is not None and plan.ticket:
         shutil.rmtree(Path(plan.ticket).parent.parent, ignore_errors=True)
     shutil.rmtree(run_folder / TRAINER_FOLDER, ignore_errors=True)
     for name in (PLAN_FILE, STATE_FILE, COMPOSE_FILE):
@@ -221,6 +234,10 @@ def _make_folders(plan: RunPlan) -> None:
     """Make what the containers mount of this machine, for them alone; Docker would make it for root."""
     folder = Path(plan.run_folder)
     (folder / FOLDER).mkdir(exist_ok=True)
+    if plan.stack == "community":  # it has no link, and its containers see nothing of the run's folder
+        (folder / TRAINER_FOLDER).mkdir(mode=0o700, exist_ok=True)
+        make_mounted_folders(plan)
+        return
     ticket = Path(plan.ticket).parent
     secrets_folder(Path(plan.project))
     # Keys of an earlier start are worth nothing to this one.
@@ -250,6 +267,23 @@ def _part(part: PartState, container: ContainerFacts | None) -> PartState:
         last_exit=(status if status <= _SIGNAL_BASE else _SIGNAL_BASE - status) if container.finished else None,
         last_exit_time=container.finished or None,
     )
+
+
+def _state_of_images(
+    recorded: EngineState, parts: tuple[PartState, ...], containers: list[ContainerFacts], *, is_stopping: bool
+) -> EngineState:
+    """Return the state of a run of the community images, whose end their logs tell."""
+    if not containers:
+        message = "stopped by its user" if is_stopping else "its containers were removed by somebody else"
+        reason, status = ("stopped", 0) if is_stopping else ("interrupted", EXIT_INTERRUPTED)
+        return replace(recorded, phase="ended", parts=parts, reason=reason, message=message, exit_status=status)
+    ending = describe_ending(containers, lambda name: read_log(name, LOG_LINES))
+    if is_stopping and (ending is not None or not any(one.status in _ALIVE for one in containers)):
+        ending = {"reason": "stopped", "message": "stopped by its user", "exit_status": 0, "problems": ()}
+    if ending is None:
+        return replace(recorded, phase="stopping" if is_stopping else "running", parts=parts)
+    last = max(one.finished for one in containers)
+    return replace(recorded, phase="ended", phase_since=last or recorded.phase_since, parts=parts, **ending)
 
 
 def _ended(part: PartState) -> PartState:

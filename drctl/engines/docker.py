@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -216,6 +217,27 @@ def run_build(argv: Sequence[str], on_line: Callable[[str], None]) -> int:
         for line in process.stdout or ():
             on_line(line.rstrip())
     return process.returncode
+
+
+def list_containers(name: str) -> dict[str, list[str]]:
+    """Return the variables of every container with a text in its name, running or not.
+
+    Raises:
+        UnavailableError: Docker does not answer.
+    """
+    import docker
+    import requests
+
+    api = open_client().api
+    found = {}
+    try:
+        for row in api.containers(all=True, filters={"name": name}):
+            with contextlib.suppress(docker.errors.NotFound):  # removed in this very moment
+                attributes = api.inspect_container(row["Id"])
+                found[attributes["Name"].lstrip("/")] = list(attributes["Config"]["Env"] or ())
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise _no_answer(str(error)) from error
+    return found
 
 
 def find_containers(compose_project: str) -> list[ContainerFacts]:

@@ -82,7 +82,7 @@ class StoreContainer:
         is_new = not any(one.status == "running" for one in find_containers(STORE_PROJECT))
         if is_new:
             for port in self._server.ports:
-                _check_port(port.published)
+                _check_port(int(port.published))
         self._provide_image()
         self._provide_keys()
         ensure_network(NETWORK, self._echo)

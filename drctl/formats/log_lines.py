@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 HYPERPARAMETERS_TITLE: Final = "Using the following hyper-parameters"  # followed by ip/hyperparameters.json
+WORKER_DONE: Final = "Exited main loop. Done."  # contract 2.7: a community worker that has driven all its episodes
 TERMINATION: Final = "Received termination signal from trainer. Goodbye."
 
 _AGENT: Final = "main_level/agent"
@@ -193,6 +194,30 @@ def simapp_exception(
             }
         }
     )
+
+
+def read_simapp_exception(line: str) -> dict[str, str] | None:
+    """Read the one-line JSON of a fatal error.
+
+    Args:
+        line: Of a log; something may stand before the JSON.
+
+    Returns:
+        ``function``, ``message``, ``exception_type`` and ``event_type``, or None for another line.
+    """
+    start = line.find('{"simapp_exception"')
+    if start < 0:
+        return None
+    try:
+        found = json.loads(line[start:])["simapp_exception"]
+        return {
+            "function": str(found["function"]),
+            "message": str(found["message"]),
+            "exception_type": str(found["exceptionType"]),
+            "event_type": str(found["eventType"]),
+        }
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def fault_code(code: int) -> str:

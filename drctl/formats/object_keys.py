@@ -92,6 +92,33 @@ class ModelKeys:
         folder = self.prefix if slots == 1 else f"{self.prefix}/{slot}"
         return f"{folder}/training-simtrace/{iteration}-iteration.csv"
 
+    # What the community's trainer writes, beside what ours does too (contract 1.2)
+
+    @property
+    def trainer_is_known(self) -> str:
+        """There once the trainer has told where it is."""
+        return f"{self.prefix}/ip/done"
+
+    @property
+    def trainer_is_ready(self) -> str:
+        """There once it has published its first checkpoint and listens for episodes."""
+        return f"{self.prefix}/model/.ready"
+
+    @property
+    def trainer_has_left(self) -> str:
+        """There once it has ended, also after most failures."""
+        return f"{self.prefix}/model/.finished"
+
+    @property
+    def checkpoint_lock(self) -> str:
+        """There while a checkpoint is being replaced."""
+        return f"{self.prefix}/model/.lock"
+
+    @property
+    def coach_checkpoint(self) -> str:
+        """Name of the newest checkpoint."""
+        return f"{self.prefix}/model/.coach_checkpoint"
+
     # What an evaluation adds (contract 1.3)
 
     def evaluation_folder(self, stamp: str) -> str:

@@ -152,7 +152,7 @@ def training_params_for(
         Texts, and one list of texts (``OBJECT_POSITIONS``); render it with `render_training_params`.
     """
     keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
-    params: dict[str, str | list[str]] = _take(settings, _COMMON)
+    params: dict[str, str | list[str]] = take_settings(settings, _COMMON)
     params["JOB_TYPE"] = "TRAINING"
     params["METRICS_S3_OBJECT_KEY"] = keys.metrics(0)
     params["MODEL_METADATA_FILE_S3_KEY"] = keys.custom_files("model_metadata.json")
@@ -161,26 +161,44 @@ def training_params_for(
     params["TRAINING_JOB_ARN"] = "arn:Dummy"
     if endpoint_url:
         params["S3_ENDPOINT_URL"] = endpoint_url
-    if settings.race_type == "OBJECT_AVOIDANCE":
-        params.update(_take(settings, _OBSTACLES))
-        positions = [position for position in settings.oa_object_positions.split(";") if position.strip()]
-        if positions:
-            params["OBJECT_POSITIONS"] = positions
-            params["NUMBER_OF_OBSTACLES"] = str(len(positions))
-    if settings.race_type == "HEAD_TO_BOT":
-        params.update(_take(settings, _BOT_CARS))
-    if settings.enable_domain_randomization and settings.randomize != EVERY_GROUP:
+    if settings.stack == "drctl" and settings.enable_domain_randomization and settings.randomize != EVERY_GROUP:
         params["RANDOMIZE"] = settings.randomize
+    params.update(race_params_for(settings))
     if worker is not None and worker > 1:
         params["MULTI_CONFIG"] = "True"  # contract 2.6: in every file but the first
     return params
+
+
+def race_params_for(settings: Settings) -> dict[str, str | list[str]]:
+    """Return the keys about obstacles or bot cars, the same for trainings and evaluations."""
+    if settings.race_type == "HEAD_TO_BOT":
+        return take_settings(settings, _BOT_CARS)
+    if settings.race_type != "OBJECT_AVOIDANCE":
+        return {}
+    params = take_settings(settings, _OBSTACLES)
+    positions = [position for position in settings.oa_object_positions.split(";") if position.strip()]
+    if positions:
+        params["OBJECT_POSITIONS"] = positions
+        params["NUMBER_OF_OBSTACLES"] = str(len(positions))
+    return params
+
+
+def take_settings(settings: Settings, names: Mapping[str, str]) -> dict[str, str | list[str]]:
+    """Return settings as texts under other keys.
+
+    Args:
+        settings: All values.
+        names: Key to attribute of the settings.
+    """
+    values = {key: getattr(settings, name) for key, name in names.items()}
+    return {key: "" if value is None else str(value) for key, value in values.items()}
 
 
 def render_training_params(params: Mapping[str, str | list[str]]) -> bytes:
     """Return the file's content: an explicit ``---``, sorted keys, every key and value in single quotes.
 
     Args:
-        params: As `training_params_for` gives them.
+        params: As `training_params_for` gives them, or those of an evaluation.
     """
     text: str = yaml.safe_dump(
         dict(params),
@@ -245,11 +263,6 @@ def _read_randomized(fields: FieldReader) -> tuple[tuple[str, float], ...]:
         groups = ", ".join(RANDOMIZED_GROUPS)
         fields.report("RANDOMIZE", f"RANDOMIZE is {describe(fields.raw('RANDOMIZE'))}", f"all, or some of: {groups}")
     return (found or ()) if fields.boolean("ENABLE_DOMAIN_RANDOMIZATION", default=False) else ()
-
-
-def _take(settings: Settings, names: Mapping[str, str]) -> dict[str, str | list[str]]:
-    values = {key: getattr(settings, name) for key, name in names.items()}
-    return {key: "" if value is None else str(value) for key, value in values.items()}
 
 
 def _read_yaml(data: bytes | str, source: str) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from drctl.engines import docker
 from drctl.engines.compose import refuse_foreign
 from drctl.engines.evaluation_process import evaluation_folder
 from drctl.errors import ConfigError, DrctlError, UnavailableError, combine_errors
+from drctl.operations.community import check_image_gpu, uses_images
 from drctl.operations.container_store import (
     has_own_server,
     location_inside,
@@ -23,6 +24,7 @@ from drctl.operations.container_store import (
 from drctl.stack.container_stack import (
     ContainerHost,
     Images,
+    cloud_watch_for,
     container_plan,
     evaluation_plan,
     images_for,
@@ -30,7 +32,6 @@ from drctl.stack.container_stack import (
     user_id_for,
 )
 from drctl.stack.drctl_stack import ALL_GPUS, RunFolders, gpu_ids, is_open_to_network
-from drctl.stack.plan import CloudWatch
 
 if TYPE_CHECKING:
     from drctl.config.project import Project
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 ENGINE: Final = "compose"
 TORCH_LABEL: Final = "drctl.torch"
-LOG_GROUP: Final = "/deepracer-for-cloud"
-"""Of CloudWatch, as DeepRacer-for-Cloud names it."""
 
 
 def is_in_containers(project: Project) -> bool:
@@ -126,7 +125,7 @@ def _host(project: Project) -> ContainerHost:
         user_id=user_id_for(os.getuid()),
         kernel_volume=_kernel_volume(images.worker),
         store_keys=trainer_keys_file(project) if location_inside(project).keys_file else None,
-        cloud_watch=_cloud_watch(project),
+        cloud_watch=cloud_watch_for(project.settings),
     )
 
 
@@ -145,7 +144,8 @@ def _images(project: Project) -> Images:
 
 def _check_images(project: Project, *, is_training: bool = True) -> None:
     images = _images(project)
-    own = [images.trainer, images.worker] if is_training else [images.worker]
+    # The community's are pulled once nothing stands against the start: they are large.
+    own = [] if uses_images(project) else [images.trainer, images.worker] if is_training else [images.worker]
     # Another image than ours is pulled by whoever starts the server.
     store = [store_image(project)] if has_own_server(project) and not project.settings.minio_image else []
     missing = docker.missing_images([*own, *store])
@@ -161,6 +161,9 @@ def _check_images(project: Project, *, is_training: bool = True) -> None:
 
 
 def _check_gpu(project: Project) -> None:
+    if uses_images(project):
+        check_image_gpu(project)
+        return
     devices = project.settings.sagemaker_cuda_devices
     if devices is None:
         return
@@ -189,11 +192,3 @@ def _trainer_gpus(project: Project, image: str) -> tuple[str, ...]:
     if asked or not docker.is_installed():
         return asked
     return ALL_GPUS if docker.image_label(image, TORCH_LABEL) == "cuda" and docker.has_gpu_runtime() else ()
-
-
-def _cloud_watch(project: Project) -> CloudWatch | None:
-    settings = project.settings
-    if not settings.cloud_watch_enable:
-        return None
-    name = "{{.Name}}"  # Docker fills in the container's
-    return CloudWatch(settings.aws_app_region, LOG_GROUP, f"{settings.cloud_watch_log_stream_prefix or ''}{name}")

@@ -10,6 +10,8 @@ from drctl.config.registry import refused_settings
 from drctl.engines.choice import make_engine
 from drctl.engines.engine import Preview
 from drctl.errors import NotSupportedError
+from drctl.operations.community import uses_images
+from drctl.operations.community_evaluation import preview_race
 from drctl.operations.container_evaluation import preview_in_container
 from drctl.operations.container_store import preview_store
 from drctl.operations.containers import is_in_containers
@@ -71,10 +73,11 @@ def preview_evaluation(project: Project, request: EvaluationRequest, words: Sequ
         NotSupportedError: A setting asks for what this version does not have.
     """
     settings = project.settings
-    problems = refused_settings(settings, "eval")
-    if problems:
+    if not uses_images(project) and (problems := refused_settings(settings, "eval")):
         raise NotSupportedError.from_problems(problems)
-    if is_in_containers(project):
+    if uses_images(project):
+        previews = [preview_store(project), preview_race(project, request.checkpoints, request.tracks)]
+    elif is_in_containers(project):
         previews = [preview_store(project), preview_in_container(project)]
     else:
         previews = [Preview(commands=((sys.executable, "-m", "drctl", "--project", str(project.root), *words),))]

@@ -32,6 +32,7 @@ from drctl.errors import (
 )
 from drctl.formats.manifest import parse_manifest
 from drctl.formats.object_keys import ModelKeys
+from drctl.operations.community import uses_images
 from drctl.operations.containers import is_in_containers
 from drctl.operations.evaluation_report import RaceReport, RaceView, describe_races, view_race
 from drctl.result import Message, Result
@@ -112,6 +113,19 @@ def evaluate(
     Raises:
         DrctlError: What stands against it, all problems at once.
     """
+    if uses_images(project):
+        from drctl.operations.community_evaluation import race_with_images
+
+        def copy_to(store: ObjectStore, keys: ModelKeys) -> ModelKeys:
+            return _copy_model(store, keys, project)
+
+        return race_with_images(
+            project,
+            checkpoints=request.checkpoints,
+            tracks=request.tracks,
+            copy_model=copy_to if request.copy else None,
+            report=report,
+        )
     folder = evaluation_folder(project.root, project.settings.run_id)
     with only_evaluation(folder, f"{project.settings.local_s3_model_prefix} is being evaluated"):
         if is_in_containers(project):
@@ -143,7 +157,7 @@ def race_here(
     found = prepare_races(project, request, location=location)
     for note in found.notes:
         report(note)
-    keys = _copy_model(found, project) if request.copy else found.source
+    keys = _copy_model(found.store, found.source, project) if request.copy else found.source
     with tempfile.TemporaryDirectory(prefix="drctl-eval-") as videos:
         races = _race(project, found, keys, Path(videos), watch)
     place = place or describe_location(found.location)
@@ -170,17 +184,21 @@ def start_evaluation(
     settings = project.settings
     folder = evaluation_folder(project.root, settings.run_id)
     refuse_second(folder)
-    if is_in_containers(project):
+    if uses_images(project):
+        from drctl.operations.community_evaluation import prepare_race
+
+        notes = prepare_race(project, request.checkpoints, request.tracks, copy=request.copy, report=report).notes
+    elif is_in_containers(project):
         from drctl.operations.container_evaluation import check_container_races
 
-        found = check_container_races(project, request, report)
+        notes = check_container_races(project, request, report).notes
     else:
-        found = prepare_races(project, request)
+        notes = prepare_races(project, request).notes
     process = start_detached(folder, project.root, words)
-    log = str(folder / LOG_FILE)
-    data = {"run_id": settings.run_id, "prefix": found.source.prefix, "pid": process.pid, "log": log}
-    text = f"The evaluation of {found.source.prefix} goes on in the background; its output: {log}"
-    return Result(data, (*found.notes, Message(text, "success")), (f"cat {log}", "drctl stop-evaluation"))
+    log, prefix = str(folder / LOG_FILE), settings.local_s3_model_prefix
+    data = {"run_id": settings.run_id, "prefix": prefix, "pid": process.pid, "log": log}
+    text = f"The evaluation of {prefix} goes on in the background; its output: {log}"
+    return Result(data, (*notes, Message(text, "success")), (f"cat {log}", "drctl stop-evaluation"))
 
 
 def stop_evaluation(project: Project) -> Result:
@@ -193,10 +211,13 @@ def stop_evaluation(project: Project) -> Result:
         FailedError: Its process cannot be ended.
     """
     run_id = project.settings.run_id
+    from drctl.operations.community_evaluation import clear_race
+
     folder = evaluation_folder(project.root, run_id)
     stopped = stop_process(folder)
     # The process that watches a container takes it along, unless it was killed.
     stop_container(folder)
+    clear_race(project)
     data = {"run_id": run_id, "was_running": stopped is not None}
     text = f"run {run_id} has no evaluation under way" if stopped is None else f"stopped: {stopped.description}"
     return Result(data, (Message(text, "info" if stopped is None else "success"),))
@@ -379,9 +400,8 @@ def _make_jobs(
     )
 
 
-def _copy_model(found: RacePreparation, project: Project) -> ModelKeys:
+def _copy_model(store: ObjectStore, source: ModelKeys, project: Project) -> ModelKeys:
     """Copy what an evaluation reads of a model to its prefix and ``-E``; an earlier copy is replaced."""
-    store, source = found.store, found.source
     prefix = source.prefix + COPY_SUFFIX
     metrics = project.settings.local_s3_metrics_prefix
     if metrics.startswith(f"{source.prefix}/"):

@@ -24,6 +24,7 @@ from drctl.errors import (
 from drctl.formats.hyperparameters import Hyperparameters, parse_hyperparameters
 from drctl.formats.model_metadata import ModelMetadata, parse_model_metadata, unsupported
 from drctl.formats.object_keys import ModelKeys
+from drctl.operations.community import check_clone, stack_notes, stack_problems, uses_images
 from drctl.operations.container_store import store_notes
 from drctl.operations.containers import check_machine, is_in_containers
 from drctl.operations.finding import Finding
@@ -102,6 +103,7 @@ class PlanBasis:
         project: The project.
         location: Where the bucket is.
         keys: Object keys of the model.
+        files: The user's files; None when they are in a bucket that was not asked.
         notes: What is worth knowing and wrong in no way.
         pretrained: What a new model begins with; not looked up where nothing is started.
     """
@@ -109,6 +111,7 @@ class PlanBasis:
     project: Project
     location: StoreLocation
     keys: ModelKeys
+    files: UserFiles | None
     notes: tuple[Message, ...]
     pretrained: PretrainedSpec | None = None
 
@@ -163,6 +166,7 @@ def prepare(
     resume: bool,
     force: bool,
     provide_store: Callable[[], None] = lambda: None,
+    provide_images: Callable[[], None] = lambda: None,
 ) -> Preparation:
     """Check everything.
 
@@ -173,6 +177,7 @@ def prepare(
         force: Resume, or begin with an earlier model, although files or settings differ.
         provide_store: Starts the store's server where the project has one of its own; called once nothing is known
             to stand against containers.
+        provide_images: Gets the images that are missing where that can be done; called when all else is well.
 
     Raises:
         DrctlError: Everything that stands against the start; see `combine_errors`.
@@ -201,6 +206,7 @@ def prepare(
             errors.append(error)
     if errors:
         raise combine_errors(sorted(errors, key=lambda error: _ORDER.get(error.exit_status, 9)))
+    provide_images()
     _check_writing(found)  # the one check that leaves a trace: the bucket's folder
     found.notes += _worker_notes(found)
     return found.finish()
@@ -215,7 +221,7 @@ def check_without_starting(project: Project) -> PlanBasis:
     found = _check_offline(project)
     if found.location is None or found.keys is None:
         raise RuntimeError("a check passed and left nothing")
-    return PlanBasis(project, found.location, found.keys, (*found.notes, *_worker_notes(found)))
+    return PlanBasis(project, found.location, found.keys, found.files, (*found.notes, *_worker_notes(found)))
 
 
 @dataclass(frozen=True)
@@ -286,6 +292,9 @@ def _check_settings(found: _Draft) -> None:
     refused = (problem for race in found.project.races for problem in refused_settings(race, COMMAND))
     problems = list(dict.fromkeys(refused))
     found.notes += [Message(text, "warning") for text in idle_settings(found.project.settings)]
+    if uses_images(found.project):
+        problems += stack_problems(found.project.settings)
+        found.notes += stack_notes(found.project.settings)
     found.is_refused = bool(problems)
     if problems:
         raise NotSupportedError.from_problems(problems)
@@ -326,7 +335,7 @@ def _check_files(found: _Draft) -> None:
         found.metadata = metadata
         found.notes += [Message(f"{files.places[MODEL_METADATA]}: {text}", "warning") for text in metadata.warnings]
         problems = unsupported(metadata, files.places[MODEL_METADATA])
-        if problems:
+        if problems and not uses_images(found.project):
             errors.append(NotSupportedError.from_problems(problems))
     except DrctlError as error:
         errors.append(error)
@@ -335,14 +344,19 @@ def _check_files(found: _Draft) -> None:
 
 
 def _check_reward(found: _Draft) -> None:
-    if _missing_packages(found):
-        return  # `_check_packages` says so
+    if _missing_packages(found) or not _can_simulate():
+        return  # `_check_packages` says so where it matters
     from drctl.operations.action_check import check_actions
     from drctl.operations.arithmetic_check import check_arithmetic
     from drctl.operations.reward_check import check_reward
     from drctl.simulation.vehicle.physics import resolve_physics
 
     tracks, problems = load_tracks(found.project)
+    if problems and uses_images(found.project):
+        what = "; ".join(problem.what for problem in problems)
+        text = f"{what}; the image may have it, and the reward function was not tried on it"
+        found.notes.append(Message(text, "warning"))
+        return
     if problems:
         raise TrackError.from_problems(problems)
     if found.files is None:
@@ -379,9 +393,15 @@ def load_tracks(project: Project) -> tuple[list[Track], list[Problem]]:
 
 
 def _missing_packages(found: _Draft) -> list[str]:
+    if uses_images(found.project):
+        return []
     # In containers only the reward function is tried here; the images have the rest.
     needed = ("numpy", "numba") if is_in_containers(found.project) else tuple(_NEEDED)
     return [name for name in needed if importlib.util.find_spec(name) is None]
+
+
+def _can_simulate() -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in ("numpy", "numba"))
 
 
 def _check_packages(found: _Draft) -> None:
@@ -409,6 +429,10 @@ def _check_prefix(found: _Draft, *, wipe: bool, force: bool) -> None:
             fix=f"drctl stop-training in the project of process {pid} (ls -l /proc/{pid}/cwd), "
             "or choose another DR_LOCAL_S3_MODEL_PREFIX",
         )
+    if uses_images(found.project):
+        check_clone(found.project.settings, found.store)
+    if found.is_resume and uses_images(found.project):
+        raise _cannot_resume(found, where)
     if found.is_resume:
         _check_resume(found, content, where, force=force)
     elif content.count and not wipe:
@@ -416,12 +440,15 @@ def _check_prefix(found: _Draft, *, wipe: bool, force: bool) -> None:
             f"the prefix {found.keys.prefix} is in use: {content.describe()}",
             where=where,
             expected="an empty prefix",
-            fix="drctl start-training --resume goes on with it; drctl start-training -w moves it to the trash; "
+            fix=("" if uses_images(found.project) else "drctl start-training --resume goes on with it; ")
+            + "drctl start-training -w moves it to the trash; "
             "drctl config set DR_LOCAL_S3_MODEL_PREFIX=NAME keeps both",
         )
 
 
 def _check_pretrained(found: _Draft, *, force: bool) -> None:
+    if uses_images(found.project):
+        return  # `_check_prefix` has looked at it
     if not found.project.settings.local_s3_pretrained or not (found.location and found.metadata and found.content):
         return
     if found.is_resume and found.content.last_checkpoint is not None:
@@ -432,6 +459,18 @@ def _check_pretrained(found: _Draft, *, force: bool) -> None:
     refuse_unlike(found.project, source, found.metadata, found.hyperparameters, force=force)
     found.pretrained = source.spec
     found.notes.append(Message(source.describe()))
+
+
+def _cannot_resume(found: _Draft, where: str) -> NotSupportedError:
+    """Say how a training of the community images goes on: as a new model that begins with the old one's weights."""
+    prefix = found.project.settings.local_s3_model_prefix
+    return NotSupportedError(
+        "the community images cannot go on with a model where they stopped; they begin a new one with its weights",
+        where=where,
+        expected="a new prefix and the old one as the model to begin with",
+        fix=f"drctl config set DR_LOCAL_S3_PRETRAINED=True DR_LOCAL_S3_PRETRAINED_PREFIX={prefix} "
+        f"DR_LOCAL_S3_MODEL_PREFIX={prefix}-1 && drctl start-training",
+    )
 
 
 def _check_resume(found: _Draft, content: PrefixContent, where: str, *, force: bool) -> None:
@@ -486,6 +525,11 @@ def _check_stop_rule(found: _Draft) -> None:
     rules = found.hyperparameters
     settings = found.project.settings
     if rules is None:
+        return
+    if uses_images(found.project):
+        if rules.target_score is not None:
+            text = f"term_cond_avg_score={rules.target_score:g} has no effect: the community images do not read it"
+            found.notes.append(Message(text))
         return
     if settings.train_stop_when != "score" and rules.target_score is not None:
         text = (

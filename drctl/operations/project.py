@@ -27,8 +27,8 @@ from drctl.config.registry import (
     RETIRED_NAMES,
     SETTINGS,
     has_default,
+    idle_condition,
     idle_settings,
-    is_used,
     nearest_name,
     refused_settings,
     todays_name,
@@ -229,8 +229,9 @@ def _replace(path: Path, text: str) -> None:
 def _describe_row(entry: Setting, project: Project) -> dict[str, Any]:
     settings = project.settings
     state = "used"
-    if not is_used(entry, settings):
-        state = f"unused: only when {entry.about.used_when}"
+    idle = idle_condition(entry, settings)
+    if idle is not None:
+        state = f"unused: only when {idle}"
     elif entry.about.part != "now" and not has_default(entry, settings):
         state = f"not in this version: {entry.about.part}"
     row = {
@@ -266,7 +267,7 @@ def _explain_row(entry: Setting) -> dict[str, Any]:
         "file": f"{about.file}.env" + (", worker-N.env" if about.is_per_worker else ""),
         "read_by": about.read_by,
         "commands": ", ".join(about.commands),
-        "used_when": str(about.used_when) if about.used_when else None,
+        "used_when": " and ".join(map(str, entry.conditions)) or None,
         "available": "now" if about.part == "now" else f"with a later part: {about.part}",
     }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from drctl.errors import FormatError, ObjectNotFoundError, Problem
 from drctl.formats.training_params import render_training_params, training_params_for
+from drctl.operations.container_store import location_inside
 from drctl.operations.custom_files import chosen_files
 
 if TYPE_CHECKING:
@@ -80,8 +81,11 @@ def gather_files(project: Project, store: ObjectStore, location: StoreLocation) 
         track = project.root / "tracks" / f"{race.world_name}.npy"
         if track.is_file():
             contents[track.name], places[track.name] = track.read_bytes(), str(track.relative_to(project.root))
+    endpoint_url = location.endpoint_url
+    if project.settings.docker_style != "process":
+        endpoint_url = location_inside(project).endpoint_url  # those who read it are containers
     params = [
-        training_params_for(race, endpoint_url=location.endpoint_url, worker=number if project.entries else None)
+        training_params_for(race, endpoint_url=endpoint_url, worker=number if project.entries else None)
         for number, race in enumerate(project.races, 1)
     ]
     return UserFiles(contents, places, tuple(render_training_params(one) for one in params))

@@ -29,6 +29,13 @@ from drctl.errors import (
 )
 from drctl.formats.object_keys import ModelKeys
 from drctl.link.listening import advertised_host
+from drctl.operations.community import (
+    keys_path,
+    plan_community,
+    provide_images,
+    uses_images,
+    write_container_keys,
+)
 from drctl.operations.container_store import provide_store, stop_store
 from drctl.operations.containers import is_in_containers, plan_containers
 from drctl.operations.preflight import PlanBasis, Preparation, prepare
@@ -49,6 +56,8 @@ if TYPE_CHECKING:
 _POLL_S = 0.1
 _FIRST_REPORT_S = 5.0
 _LOG_LINES = 12
+_PUBLISH_S = 10.0
+"""How long a stop waits for a checkpoint of the community images that is being put."""
 
 # Exit status of an ended run -> the kind of error that gives it; each problem carries its own code.
 _ERRORS: dict[int, type[DrctlError]] = {3: FormatError, 4: UnavailableError, 5: ConflictError}
@@ -95,7 +104,12 @@ def start_training(
     with contextlib.closing(lock), _Undo() as undo:
         _clear_former_run(project)
         found = prepare(
-            project, wipe=wipe, resume=resume, force=force, provide_store=lambda: _provide_store(project, undo, echo)
+            project,
+            wipe=wipe,
+            resume=resume,
+            force=force,
+            provide_store=lambda: _provide_store(project, undo, echo),
+            provide_images=lambda: _provide_images(project, report),
         )
         messages = list(found.notes)
         for note in found.notes:
@@ -104,6 +118,8 @@ def start_training(
             messages += _wipe(found, undo, report)
         _write_snapshot(found, undo)
         run = (plan or plan_training)(found, secrets.token_hex(8))
+        if uses_images(project):
+            _write_container_keys(project, undo)
         undo.add(lambda: _stop_at_once(engine, project))
         engine.up(run, lock)
         status = _wait_until_ready(project, found, engine, report)
@@ -141,13 +157,23 @@ def stop_training(project: Project, *, engine: Engine | None = None) -> Result:
     """
     engine = engine or engine_of_run(project.run_folder)
     run_id = project.settings.run_id
+    _wait_for_publish(project)
     was_running = engine.down(project.run_folder)
     data = {"run_id": run_id, "was_running": was_running}
     if not was_running:
         return Result(data, (Message(f"run {run_id} is not running"),))
     state = engine.state(project.run_folder)
     reason = state.message if state else "stopped"
-    return Result(data, (Message(f"run {run_id} has ended: {reason}", "success"),), ("drctl start-training --resume",))
+    plan = read_plan(project.run_folder)
+    steps = ("drctl eval",) if plan and plan.stack == "community" else ("drctl start-training --resume",)
+    return Result(data, (Message(f"run {run_id} has ended: {reason}", "success"),), steps)
+
+
+def release_containers(project: Project) -> None:
+    """Remove what is left of a run of the community images that has ended: their trainer goes on waiting."""
+    plan = read_plan(project.run_folder)
+    if plan is not None and plan.stack == "community":
+        engine_of_run(project.run_folder).down(project.run_folder, at_once=True)
 
 
 def read_project_run(project: Project) -> RunStatus | None:
@@ -198,7 +224,7 @@ def describe_end(status: RunStatus, messages: Sequence[Message] = ()) -> Result:
     checkpoint = status.trainer.get("checkpoint")
     if checkpoint:
         lines.append(Message(f"best checkpoint {checkpoint['best']}, last checkpoint {checkpoint['last']}"))
-    if status.reason == "finished":
+    if status.reason == "finished" or status.stack == "community":
         steps: tuple[str, ...] = ("drctl eval --mp4",)
     else:
         steps = ("drctl start-training --resume",)
@@ -231,6 +257,14 @@ def plan_training(found: PlanBasis | Preparation, run_token: str) -> RunPlan:
         run_token: Random name of this start of the run.
     """
     project = found.project
+    if uses_images(project):
+        if found.files is None:
+            raise UnavailableError(
+                "the custom files are in the bucket, which is not asked now",
+                where=str(project.custom_files),
+                fix="drctl download-custom-files",
+            )
+        return plan_community(project, found.keys, found.files, run_token)
     folders = RunFolders(project.root, project.run_folder, project.secrets_path)
     spec = trainer_spec(
         project.settings,
@@ -270,9 +304,32 @@ def _clear_former_run(project: Project) -> None:
     former.down(folder, at_once=True)
 
 
+def _wait_for_publish(project: Project) -> None:
+    """Let a trainer of the community images finish the checkpoint that it puts: it does not when it is stopped."""
+    plan, store = read_plan(project.run_folder), reachable_store(project)
+    if plan is None or plan.stack != "community" or store is None:
+        return
+    lock = ModelKeys(plan.prefix).checkpoint_lock
+    deadline = time.monotonic() + _PUBLISH_S
+    with contextlib.suppress(DrctlError):
+        while time.monotonic() < deadline and store.stat(lock) is not None:
+            time.sleep(_POLL_S)
+
+
 def _provide_store(project: Project, undo: _Undo, echo: Callable[[str], None]) -> None:
     if is_in_containers(project) and provide_store(project, echo):
         undo.add(lambda: stop_store(project, echo))
+
+
+def _provide_images(project: Project, report: Report) -> None:
+    if uses_images(project):
+        provide_images(project, report)
+
+
+def _write_container_keys(project: Project, undo: _Undo) -> None:
+    path = keys_path(project, folder=f"run-{project.settings.run_id}")
+    undo.add(lambda: path.unlink(missing_ok=True))
+    write_container_keys(project, path)
 
 
 def _wipe(found: Preparation, undo: _Undo, report: Report) -> list[Message]:
@@ -355,6 +412,14 @@ def _wait_until_ready(project: Project, found: Preparation, engine: Engine, repo
 def _refuse_to_wait(status: RunStatus, engine: Engine, project: Project) -> None:
     """End a start whose part dies again and again; Docker would go on with it for ever, a supervisor gives up."""
     for part in status.parts:
+        if part.condition == "gone":
+            words = engine.logs(project.run_folder, part.name, lines=_LOG_LINES, is_following=False)
+            path = log_path(project.run_folder, part.name)
+            raise FailedError(
+                f"{part.name} {part.doing}",
+                where="\n".join([part.name, *words]),
+                fix=f"the lines above say why; {path} has all of them",
+            )
         if part.restarts > RestartPolicy().limit:
             words = engine.logs(project.run_folder, part.name, lines=_LOG_LINES, is_following=False)
             path = log_path(project.run_folder, part.name)

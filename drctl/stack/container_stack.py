@@ -30,6 +30,9 @@ TRAINER_FOLDER: Final = "trainer"
 EVALUATION_FOLDER: Final = "container"
 """In the folder of a run's evaluations: what an evaluation's container sees of it."""
 
+LOG_GROUP: Final = "/deepracer-for-cloud"
+"""Of CloudWatch, as DeepRacer-for-Cloud names it."""
+
 COMPOSE_FILE: Final = "compose.yml"
 
 # Paths that the images' entry points and health checks name (compose/images/Dockerfile).
@@ -103,6 +106,14 @@ class ContainerHost:
 def user_id_for(host_user_id: int) -> int:
     """Return the user of containers: whoever starts them, so that files fit; never root."""
     return host_user_id or IMAGE_USER
+
+
+def cloud_watch_for(settings: Settings) -> CloudWatch | None:
+    """Return where in AWS CloudWatch containers' output goes; None where it stays on this machine."""
+    if not settings.cloud_watch_enable:
+        return None
+    name = "{{.Name}}"  # Docker fills in the container's
+    return CloudWatch(settings.aws_app_region, LOG_GROUP, f"{settings.cloud_watch_log_stream_prefix or ''}{name}")
 
 
 def link_folders(folders: RunFolders, run_id: int) -> tuple[Path, Path]:

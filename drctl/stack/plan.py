@@ -23,6 +23,7 @@ PARENT_PID = "{parent_pid}"
 """Stands in an argument list for the process id of whoever starts the part."""
 
 PartKind = Literal["trainer", "worker", "evaluation"]
+JobKind = Literal["training", "evaluation"]
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,12 @@ class Port:
 
     Attributes:
         target: Inside.
-        published: On this machine.
+        published: On this machine; a range such as ``8080-8089`` stands for its first free port.
         address: Of this machine; ``0.0.0.0`` for all of them.
     """
 
     target: int
-    published: int
+    published: int | str
     address: str
 
 
@@ -106,27 +107,29 @@ class Container:
         name: Of the container, as Docker shows it.
         service: Its host name on the network, and its name in the compose file.
         image: What it is started from.
-        user: ``uid:gid`` inside.
+        user: ``uid:gid`` inside; None for the image's own.
         mounts: What it sees of this machine; the rest of its file system is read-only.
-        memory: Most memory, in Docker's notation, such as ``2g``.
-        processes: Most processes and threads.
+        memory: Most memory, in Docker's notation, such as ``2g``; None for no bound.
+        processes: Most processes and threads; None for no bound.
         gpus: Ids of the GPUs that it may use; ``all`` alone for every one.
         ports: What it offers beyond its network.
         entrypoint: Program in place of the image's own; empty for that.
         has_health_check: Whether the image's health check fits what it runs.
+        env_files: Files with secret variables, so that none stands in what is rendered.
     """
 
     name: str
     service: str
     image: str
-    user: str
-    mounts: tuple[Mount, ...]
-    memory: str
-    processes: int
+    user: str | None = None
+    mounts: tuple[Mount, ...] = ()
+    memory: str | None = None
+    processes: int | None = None
     gpus: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()
     entrypoint: tuple[str, ...] = ()
     has_health_check: bool = True
+    env_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,18 +162,19 @@ class RunPlan:
         run_token: Random name of this start of the run.
         prefix: Model prefix ``<P>``.
         engine: How its processes run: ``process`` or ``compose``.
-        stack: Which software simulates and trains: ``drctl``.
+        stack: Which software simulates and trains: ``drctl``, or ``community`` for the community images.
         project: Folder of the project.
         run_folder: Folder of the run's state and logs.
         link_port: TCP port on which the trainer listens for workers.
         ticket: File with which this machine's workers join.
-        trainer: The trainer's start file, as `TrainerSpec.to_json` gives it.
+        trainer: The trainer's start file, as `TrainerSpec.to_json` gives it; facts about it for the community's.
         parts: Its processes, the trainer first.
         restart: See `RestartPolicy`.
         log: See `LogPolicy`.
         stop_grace_s: How long a trainer may take to finish the publish under way when the run is stopped; the workers
             and the rest need up to 3 s more, which keeps the promise of 15 s (DESIGN 4.8).
         cloud_watch: Where containers send their logs as well, or None.
+        job: What it does.
     """
 
     run_id: int
@@ -188,11 +192,12 @@ class RunPlan:
     log: LogPolicy = field(default_factory=LogPolicy)
     stop_grace_s: float = 11.0
     cloud_watch: CloudWatch | None = None
+    job: JobKind = "training"
 
     @property
     def compose_project(self) -> str:
         """Name under which Docker Compose knows the run (contract 0)."""
-        return f"deepracer-{self.run_id}"
+        return f"deepracer-{self.run_id}" if self.job == "training" else f"deepracer-eval-{self.run_id}"
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -267,7 +272,7 @@ def _part(data: Mapping[str, Any]) -> Part:
         inner = dict(fields["container"])
         inner["mounts"] = tuple(Mount(**mount) for mount in inner["mounts"])
         inner["ports"] = tuple(Port(**port) for port in inner["ports"])
-        for name in ("gpus", "entrypoint"):
+        for name in ("gpus", "entrypoint", "env_files"):
             inner[name] = tuple(inner[name])
         fields["container"] = Container(**inner)
     return Part(**fields)

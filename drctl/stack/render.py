@@ -22,6 +22,8 @@ def render_run(plan: RunPlan) -> str:
     Args:
         plan: Each of its parts has a container.
     """
+    if plan.stack == "community":
+        return _render("community.yml.j2", plan=plan, network=NETWORK)
     return _render("run.yml.j2", plan=plan, network=NETWORK, kernels=kernel_volume(plan))
 
 
@@ -31,7 +33,7 @@ def render_evaluation(plan: EvaluationPlan) -> str:
 
 
 def kernel_volume(plan: RunPlan) -> str:
-    """Return the name of the one volume that a plan's containers share."""
+    """Return the name of the one volume that the containers of our own stack share."""
     return _only_volume(plan.parts)
 
 

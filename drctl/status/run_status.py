@@ -15,6 +15,7 @@ from drctl.engines.state import EngineState, PartState, read_state
 from drctl.errors import DrctlError, Problem
 from drctl.formats.object_keys import ModelKeys
 from drctl.stack.plan import RunPlan, read_plan
+from drctl.status.community import START_PHASES, read_account
 from drctl.status.waiting import Wait, describe_waits
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ class RunStatus:
         heartbeat_s: Seconds since the trainer last wrote its status; None before the first time.
         parts: The trainer, then the workers.
         waits: Who waits for whom, since when and why.
-        trainer: The trainer's own account (``status.json``), empty before the first one of this start.
+        stack: Which software simulates and trains.
+        trainer: The trainer's own account (``status.json``), empty before the first one of this start; for the
+            community images what their files tell.
         seconds_per_phase: Seconds of each phase in each of the last iterations, oldest first.
         reason: Why it ended, see `EngineState`.
         message: The same as a sentence.
@@ -87,6 +90,7 @@ class RunStatus:
     heartbeat_s: float | None
     parts: tuple[PartStatus, ...]
     waits: tuple[Wait, ...]
+    stack: str = "drctl"
     trainer: Mapping[str, Any] = field(default_factory=dict)
     seconds_per_phase: tuple[Mapping[str, float], ...] = ()
     reason: str | None = None
@@ -101,8 +105,10 @@ class RunStatus:
     @property
     def is_ready(self) -> bool:
         """Whether the trainer is past its start and each of the run's own workers has joined it."""
-        if self.trainer.get("phase", "starting") == "starting":
+        if self.trainer.get("phase", "starting") in ("starting", *START_PHASES):
             return False
+        if self.stack == "community":  # their workers need minutes, and are heard of after their first episode
+            return all(part.condition == "alive" for part in self.parts)
         states = {view["name"]: view["state"] for view in self.trainer.get("workers", ())}
         own = [part for part in self.parts if part.kind == "worker" and part.condition != "elsewhere"]
         return all(part.condition == "alive" and states[part.name] in READY for part in own)
@@ -150,6 +156,8 @@ class RunReader:
         if plan is None or state is None:
             return None
         keys = ModelKeys(plan.prefix)
+        if plan.stack == "community":
+            return combine(plan, state, read_account(self._store, plan, state), (), time.time() if now is None else now)
         trainer = _read_trainer(self._store, keys, plan.run_token)
         seconds = self._read_seconds(keys, int(trainer.get("iteration", 0)))
         return combine(plan, state, trainer, seconds, time.time() if now is None else now)
@@ -193,7 +201,7 @@ def combine(
     is_orphaned = state.phase != "ended" and not is_alive
     is_ending = "ended" in (state.phase, trainer.get("phase")) or state.phase == "stopping"
     phase, since = _phase(state, trainer, is_orphaned=is_orphaned)
-    parts = _parts(state, trainer, now, is_orphaned=is_orphaned)
+    parts = _parts(state, trainer, now, is_orphaned=is_orphaned, is_restarted=plan.restart.limit > 0)
     heartbeat = trainer.get("heartbeat")
     return RunStatus(
         run_id=plan.run_id,
@@ -209,6 +217,7 @@ def combine(
         waits=describe_waits(phase, since, parts, trainer, seconds_per_phase, now)
         if is_alive and not is_ending
         else (),
+        stack=plan.stack,
         trainer=trainer,
         seconds_per_phase=seconds_per_phase,
         reason=state.reason,
@@ -237,9 +246,14 @@ def _phase(state: EngineState, trainer: Mapping[str, Any], *, is_orphaned: bool)
     return trainer["phase"], float(trainer["phase_since"])
 
 
-def _parts(state: EngineState, trainer: Mapping[str, Any], now: float, *, is_orphaned: bool) -> tuple[PartStatus, ...]:
+def _parts(
+    state: EngineState, trainer: Mapping[str, Any], now: float, *, is_orphaned: bool, is_restarted: bool
+) -> tuple[PartStatus, ...]:
     views = {view["name"]: view for view in trainer.get("workers", ())}
-    own = [_part(part, state, trainer, views.get(part.name), now, is_orphaned=is_orphaned) for part in state.parts]
+    own = [
+        _part(part, state, trainer, views.get(part.name), now, is_orphaned=is_orphaned, is_restarted=is_restarted)
+        for part in state.parts
+    ]
     names = {part.name for part in state.parts}
     guests = [view for name, view in views.items() if name not in names and state.phase != "ended"]
     return (*own, *(_guest(view, now) for view in guests))
@@ -253,8 +267,9 @@ def _part(
     now: float,
     *,
     is_orphaned: bool,
+    is_restarted: bool,
 ) -> PartStatus:
-    condition, doing = _condition(part, state, trainer, view, is_orphaned=is_orphaned)
+    condition, doing = _condition(part, state, trainer, view, is_orphaned=is_orphaned, is_restarted=is_restarted)
     heard = trainer.get("heartbeat") if part.kind == "trainer" else view and view["last_heard"]
     return PartStatus(
         name=part.name,
@@ -276,11 +291,17 @@ def _condition(
     view: Mapping[str, Any] | None,
     *,
     is_orphaned: bool,
+    is_restarted: bool,
 ) -> tuple[PartCondition, str]:
     is_alive = part.is_running if part.container else part.process is not None and part.process.is_alive
     if state.phase == "ended":
         return "ended", ""
     if not is_alive:
+        if not is_restarted:
+            if part.last_exit is None:
+                return "late", "is being started"
+            end = _exit(part.last_exit)
+            return "gone", f"{'was' if end.startswith('killed') else 'ended with'} {end} and is not started again"
         if part.next_start is not None:
             return "restarting", f"ended with {_exit(part.last_exit)}"
         return ("gone", "its supervisor is gone") if is_orphaned else ("restarting", "has just ended")
@@ -316,6 +337,8 @@ def _guest(view: Mapping[str, Any], now: float) -> PartStatus:
 
 
 def _describe_worker(view: Mapping[str, Any]) -> str:
+    if "doing" in view:
+        return str(view["doing"])
     if view["state"] == "driving":
         return f"driving {view['episodes_running']} of {view['cars']} cars"
     return str(view["state"]).replace("_", " ")

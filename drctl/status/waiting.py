@@ -99,20 +99,22 @@ def stuck_after(phase: str, seconds_per_phase: Sequence[Mapping[str, float]]) ->
 def _missing_parts(parts: Sequence[PartStatus], now: float) -> list[Wait]:
     waits = []
     for part in parts:
-        if part.condition not in ("late", "restarting", "suspended"):
+        if part.condition not in ("late", "restarting", "suspended", "gone"):
             continue
         other = "workers" if part.kind == "trainer" else "trainer"
         since = max(0.0, now - part.since) if part.since else 0.0
-        is_trouble = part.condition == "suspended" or since > _FIRST_LIMITS_S["starting"] or part.restarts > 0
+        is_trouble = part.condition in ("suspended", "gone") or since > _FIRST_LIMITS_S["starting"] or part.restarts > 0
         waits.append(Wait(other, part.name, since, f"{part.name} {part.doing}".rstrip(), is_trouble=is_trouble))
     return waits
 
 
 def _silence(parts: Sequence[PartStatus], trainer: Mapping[str, Any], now: float) -> list[Wait]:
     heartbeat = trainer.get("heartbeat")
-    if heartbeat is None or now - heartbeat < SILENT_S:
+    if heartbeat is None or now - heartbeat < trainer.get("silent_after_s", SILENT_S):
         return []
     if not any(part.kind == "trainer" and part.condition == "alive" for part in parts):
         return []
-    why = "its process lives but does not report: the store does not take its status, or the machine is out of memory"
+    why = trainer.get("silent_cause") or (
+        "its process lives but does not report: the store does not take its status, or the machine is out of memory"
+    )
     return [Wait("everybody", "trainer", now - heartbeat, why, is_trouble=True)]

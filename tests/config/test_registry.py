@@ -241,16 +241,8 @@ def test_origins_and_texts():
 
 LATER = {
     "docker_style": "swarm",
-    "simapp_source": "awsdeepracercommunity/deepracer-simapp",
     "race_type": "OBJECT_AVOIDANCE",
-    "robomaker_mount_simapp_dir": "x",
-    "robomaker_mount_scripts_dir": "x",
-    "gui_enable": True,
     "telegraf_host": "telegraf",
-    "kinesis_stream_name": "x",
-    "train_rtf": 2.0,
-    "gazebo_args": "x",
-    "gazebo_render_engine": "ogre",
     "sac_buffer_gb": 1.0,
     "sac_update_ratio": 1.0,
 }
@@ -337,6 +329,49 @@ def test_start_training_does_not_mind_evaluation_viewer_and_idle_settings():
     )
     assert refused_settings(settings, "start-training") == []
     assert refused_settings(settings, "eval") == []
+
+
+IMAGE_SETTINGS = {
+    "robomaker_mount_simapp_dir": "x",
+    "robomaker_mount_scripts_dir": "x",
+    "host_x": True,
+    "gui_enable": True,
+    "kinesis_stream_name": "x",
+    "train_rtf": 2.0,
+    "eval_rtf": 2.0,
+    "gazebo_args": "x",
+    "gazebo_render_engine": "ogre",
+    "coach": "sdk",
+    "simapp_version": "6.0.4-gpu",
+}
+OWN_SETTINGS = {"physics": "effort", "seed": 3, "train_stop_when": "laps", "keep_gb": 1.0, "link_listen": "0.0.0.0"}
+COMMUNITY = "awsdeepracercommunity/deepracer-simapp"
+
+
+def unused_names(settings):
+    return {entry.name: str(condition) for entry, condition in unused_settings(settings)}
+
+
+def test_each_stack_leaves_the_settings_of_the_other_alone():
+    values = {**IMAGE_SETTINGS, **OWN_SETTINGS}
+    origins = {f"DR_{name.upper()}": Origin("run.env", 1) for name in values}
+    own, images = Settings(**values, origins=origins), Settings(**values, simapp_source=COMMUNITY, origins=origins)
+    for command in ("start-training", "eval"):
+        assert refused_settings(own, command) == []
+        assert refused_settings(images, command) == []
+    assert unused_names(own) == {
+        f"DR_{name.upper()}": "DR_SIMAPP_SOURCE names an image with deepracer-simapp" for name in IMAGE_SETTINGS
+    }
+    assert unused_names(images) == {f"DR_{name.upper()}": "DR_SIMAPP_SOURCE is drctl" for name in OWN_SETTINGS}
+
+
+def test_the_community_images_do_what_ours_does_not_yet():
+    values = {name: value for name, value in LATER.items() if name not in ("docker_style", "experiment_name")}
+    settings = Settings(**values, simapp_source=COMMUNITY, local_s3_pretrained_checkpoint="best")
+    assert refused_settings(settings, "start-training") == []
+    assert [problem.what.split()[0] for problem in refused_settings(Settings(**values), "start-training")] == [
+        f"DR_{name.upper()}" for name in sorted(values, key=lambda name: [*SETTINGS].index(f"DR_{name.upper()}"))
+    ]
 
 
 def test_a_refused_part_brings_its_own_settings_along():

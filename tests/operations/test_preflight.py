@@ -58,10 +58,13 @@ def test_later_parts_are_refused_by_name_with_the_fix(make_project):
     assert error.problems[0].what.startswith("DR_DOCKER_STYLE is swarm")
 
 
-def test_community_images_come_later(make_project):
+def test_community_images_need_containers(make_project):
     error = refused(make_project(simapp_source="awsdeepracercommunity/deepracer-simapp"))
     assert isinstance(error, NotSupportedError)
-    assert error.problems[0].what.startswith("DR_SIMAPP_SOURCE is awsdeepracercommunity/deepracer-simapp")
+    (problem,) = error.problems
+    assert problem.what == "DR_DOCKER_STYLE is process; the community images run under Docker Compose alone"
+    assert problem.fix == "drctl config set DR_DOCKER_STYLE=compose"
+    assert "drctl start-training --stack drctl --engine process" in problem.expected
 
 
 def test_missing_custom_files_are_named_each(project):

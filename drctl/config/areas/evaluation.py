@@ -11,7 +11,9 @@ from drctl.config.areas.run import BodyShell
 from drctl.config.setting import Condition, setting
 
 _eval = partial(setting, file="run", commands=("eval",), read_by="evaluation")
-_opponent = partial(_eval, part="training options", used_when=Condition("DR_RACE_TYPE", ("HEAD_TO_MODEL",)))
+_opponent = partial(
+    _eval, part="training options", is_in_images=True, used_when=Condition("DR_RACE_TYPE", ("HEAD_TO_MODEL",))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ class EvaluationSettings:
         "Real-time factor of Gazebo in the community images.",
         minimum=0.1,
         maximum=100.0,
-        part="containers",
+        stack="community",
     )
     eval_opp_s3_model_prefix: str = _opponent(
         "rl-deepracer-sagemaker", "Prefix of the opponent's model in the bucket.", rule="prefix"

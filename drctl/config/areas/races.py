@@ -15,6 +15,7 @@ _race = partial(
     commands=("start-training", "eval"),
     read_by="worker, evaluation",
     is_per_worker=True,
+    is_in_images=True,
 )
 _obstacle = partial(_race, used_when=Condition("DR_RACE_TYPE", ("OBJECT_AVOIDANCE",)))
 _bot = partial(_race, used_when=Condition("DR_RACE_TYPE", ("HEAD_TO_BOT",)))

@@ -61,6 +61,7 @@ class RunSettings:
         part="training options",
         commands=_BOTH,
         is_per_worker=True,
+        is_in_images=True,
     )
     car_name: str = _run("FastCar", "Name of the car in videos.", read_by="worker, evaluation", commands=_BOTH)
     car_body_shell_type: BodyShell = _run(
@@ -97,6 +98,7 @@ class RunSettings:
         commands=_BOTH,
         used_when=Condition("DR_ENABLE_DOMAIN_RANDOMIZATION", ("True",)),
         is_per_worker=True,
+        stack="drctl",
     )
     physics: Literal["auto", "effort", "kinematics", "ros2"] = _run(
         "auto",
@@ -104,6 +106,7 @@ class RunSettings:
         "as the community images do.",
         read_by="worker, trainer",
         commands=_BOTH,
+        stack="drctl",
     )
     seed: int = _run(
         0,
@@ -112,6 +115,7 @@ class RunSettings:
         minimum=0,
         maximum=2**32 - 1,
         commands=_BOTH,
+        stack="drctl",
     )
 
     @property

@@ -67,7 +67,9 @@ class StorageSettings:
         "last", "Its checkpoint to begin with: best, last or a number.", rule="checkpoint"
     )
     pretrained_full: bool = _clone(
-        False, "Take over the optimiser and the counters of episodes, steps and laps as well, not the weights alone."
+        False,
+        "Take over the optimiser and the counters of episodes, steps and laps as well, not the weights alone.",
+        stack="drctl",
     )
     local_s3_custom_files_prefix: str = _run(
         "custom_files", "Where the custom files lie in the bucket.", read_by="store", rule="prefix"

@@ -19,6 +19,8 @@ _system = partial(setting, file="system")
 _viewer = partial(_system, part="viewer", commands=("start-viewer",), read_by="viewer")
 _container = partial(_system, part="containers", commands=_BOTH, read_by="engine")
 _image = partial(_container, used_when=Condition("DR_DOCKER_STYLE", CONTAINER_STYLES))
+_both_stacks = partial(_container, is_in_images=True)
+_community = partial(_container, part="now", stack="community")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class SystemSettings:
         "this machine's workers reach it.",
         read_by="trainer",
         rule="address",
+        stack="drctl",
     )
     webviewer_port: int = _viewer(8100, "Port of the viewer.", minimum=1, maximum=65535)
     webviewer_token: Secret | None = _viewer(
@@ -74,8 +77,9 @@ class ContainerSettings:
         "Software that simulates and trains: drctl, or an image source with deepracer-simapp in its name for the "
         "community images.",
         rule="stack",
+        part="now",
     )
-    simapp_version: str = _image("6.0.4-cpu", "Tag of the community image; one with gpu in it uses the GPU.")
+    simapp_version: str = _community("6.0.4-cpu", "Tag of the community image; one with gpu in it uses the GPU.")
     sagemaker_image: str | None = _image(None, "Image of the trainer, in place of the stack's own.", part="now")
     robomaker_image: str | None = _image(None, "Image of the workers, in place of the stack's own.", part="now")
     minio_image: str | None = _image(
@@ -85,7 +89,7 @@ class ContainerSettings:
         rule="image",
         in_new_project="alpine/minio:RELEASE.2025-10-15T17-29-55Z",
     )
-    coach: Literal["direct", "sdk"] = _image(
+    coach: Literal["direct", "sdk"] = _community(
         "direct",
         "How the community trainer starts: directly, or through DeepRacer-for-Cloud's launcher, which needs the "
         "Docker socket.",
@@ -104,21 +108,19 @@ class ContainerSettings:
         rule="devices",
         part="now",
     )
-    robomaker_cuda_devices: str | None = _container(
+    robomaker_cuda_devices: str | None = _community(
         None,
         "GPUs of the community images' workers.",
         rule="devices",
-        part="now",
         idle_with_drctl="drctl's own workers compute on the processor",
     )
-    robomaker_mount_logs: bool = _container(
+    robomaker_mount_logs: bool = _community(
         False,
         "Keep the ROS logs of the community images' workers in data/logs/robomaker on this machine.",
-        part="now",
         idle_with_drctl="drctl's own workers write no ROS logs; what they print is kept in tmp/run-N/logs",
     )
-    robomaker_mount_simapp_dir: str | None = _container(None, "Folder of a changed simapp bundle to run instead.")
-    robomaker_mount_scripts_dir: str | None = _container(
+    robomaker_mount_simapp_dir: str | None = _community(None, "Folder of a changed simapp bundle to run instead.")
+    robomaker_mount_scripts_dir: str | None = _community(
         None, "Folder with alter_environment.sh, which the community worker runs at its start."
     )
     cloud_watch_enable: bool = _image(
@@ -132,22 +134,21 @@ class ContainerSettings:
         used_when=Condition("DR_CLOUD_WATCH_ENABLE", ("True",)),
         part="now",
     )
-    host_x: bool = _container(
+    host_x: bool = _community(
         False,
         "Draw Gazebo on this machine's X server.",
-        part="now",
         idle_with_drctl="drctl's own simulator draws without an X server",
     )
-    display: str | None = _container(
+    display: str | None = _community(
         None, "X display for that, such as :99.", used_when=Condition("DR_HOST_X", ("True",))
     )
-    gui_enable: bool = _container(False, "Open Gazebo's window (VNC on 5900).")
-    kinesis_stream_name: str | None = _container(None, "AWS Kinesis video stream to publish to.")
-    gazebo_args: str | None = _container(None, "Arguments for Gazebo.", file="run", in_files=False)
-    gazebo_render_engine: Literal["ogre2", "ogre"] = _container(
+    gui_enable: bool = _community(False, "Open Gazebo's window (VNC on 5900).")
+    kinesis_stream_name: str | None = _community(None, "AWS Kinesis video stream to publish to.")
+    gazebo_args: str | None = _community(None, "Arguments for Gazebo.", file="run", in_files=False)
+    gazebo_render_engine: Literal["ogre2", "ogre"] = _community(
         "ogre2", "Gazebo's render engine.", file="run", in_files=False
     )
-    telegraf_host: str | None = _container(None, "Host that live metrics are sent to.", rule="address")
-    telegraf_port: int = _container(
+    telegraf_host: str | None = _both_stacks(None, "Host that live metrics are sent to.", rule="address")
+    telegraf_port: int = _both_stacks(
         8092, "UDP port of that host.", minimum=1, maximum=65535, used_when=Condition("DR_TELEGRAF_HOST")
     )

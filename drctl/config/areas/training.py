@@ -27,6 +27,7 @@ class TrainingSettings:
         "trials of three evaluations in a row complete their lap.",
         read_by="trainer",
         in_new_project="laps",
+        stack="drctl",
     )
     train_change_start_position: bool = _run(
         True,
@@ -91,6 +92,7 @@ class TrainingSettings:
         "shared",
         "Whether policy and value share one convolutional trunk or each have their own network.",
         read_by="trainer",
+        stack="drctl",
     )
     cars_per_worker: int | None = _run(
         None,
@@ -99,6 +101,7 @@ class TrainingSettings:
         read_by="trainer, worker",
         minimum=1,
         maximum=1000,
+        stack="drctl",
     )
     keep_gb: float = _run(
         10.0,
@@ -106,8 +109,11 @@ class TrainingSettings:
         read_by="trainer",
         unit="GB",
         minimum=0.0,
+        stack="drctl",
     )
-    sim_trace_log: bool = _run(False, "Print one SIM_TRACE_LOG line per step into the worker's log.", read_by="worker")
+    sim_trace_log: bool = _run(
+        False, "Print one SIM_TRACE_LOG line per step into the worker's log.", read_by="worker", stack="drctl"
+    )
     sac_buffer_gb: float = _run(
         2.0,
         "Memory for SAC's replay buffer.",
@@ -115,6 +121,7 @@ class TrainingSettings:
         unit="GB",
         minimum=0.05,
         part="training options",
+        stack="drctl",
     )
     sac_update_ratio: float = _run(
         0.25,
@@ -123,6 +130,7 @@ class TrainingSettings:
         minimum=0.01,
         maximum=4.0,
         part="training options",
+        stack="drctl",
     )
     train_rtf: float | None = _run(
         None,
@@ -130,7 +138,7 @@ class TrainingSettings:
         read_by="worker",
         minimum=0.1,
         maximum=100.0,
-        part="containers",
+        stack="community",
     )
     experiment_name: str | None = setting(
         None,
