@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from drctl.errors import FormatError, UnavailableError
+from drctl.errors import FormatError, Problem, UnavailableError
 from drctl.formats.model_metadata import DiscreteActionSpace
+from drctl.formats.observation import ObservationForm
 from drctl.formats.policy_graph import inspect_policy
-from drctl.simulation.sensors.camera_geometry import IMAGE_HEIGHT, IMAGE_WIDTH
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from drctl.formats.model_metadata import ModelMetadata
+    from drctl.formats.policy_graph import PolicyGraph
 
 # f32: the CPU plugin would otherwise take bf16 where the processor has it. One thread: parallel races share the cores,
 # and the order of additions, so the last bit, cannot change.
@@ -37,28 +40,43 @@ class GraphPolicy:
     """
 
     def __init__(self, graph: bytes, metadata: ModelMetadata, source: str) -> None:
-        check_graph(graph, metadata, source)
+        stack = check_graph(graph, metadata, source)
+        self._form = ObservationForm.of(metadata)
         self._is_continuous = not isinstance(metadata.action_space, DiscreteActionSpace)
-        self._request: Any = _compile(graph, source).create_infer_request()
-        self._input = np.empty((1, IMAGE_HEIGHT, IMAGE_WIDTH, 1), np.float32)
+        shapes = {name: (*shape[:-1], stack * shape[-1]) for name, shape in self._form.inputs.items()}
+        model = _compile(graph, shapes, source)
+        self._request: Any = model.create_infer_request()
+        self._sensors = [_sensor_of(port) for port in model.inputs]
+        self._frames = np.zeros((stack, *self._form.shape), np.uint8)
+        self._has_frames = False
+
+    def begin(self) -> None:
+        """Forget what was seen: the next frame is the first one of an episode, or of a place where the car was put."""
+        self._has_frames = False
 
     def act(self, frame: NDArray[np.uint8]) -> NDArray[Any]:
         """Choose an action.
 
         Args:
-            frame: What the car sees, shape (120, 160), uint8.
+            frame: What the car senses, uint8, as `formats.observation` lays it out. Where the network sees several
+                frames, those of the calls before come with it; the first one stands for those that are missing.
 
         Returns:
             Number of the action, shape (1,), int64; or steering and speed in units of their bounds, shape (1, 2).
         """
-        self._input[0, :, :, 0] = frame
-        output = self._request.infer({0: self._input}, share_inputs=True)[0]
+        if self._has_frames:
+            self._frames[:-1] = self._frames[1:]
+            self._frames[-1] = frame
+        else:
+            self._frames[:], self._has_frames = frame, True
+        values = self._form.input_values(self._frames)
+        output = self._request.infer([values[sensor] for sensor in self._sensors], share_inputs=True)[0]
         if self._is_continuous:
             return np.array(output, np.float32)
         return np.asarray(output.argmax(axis=1), np.int64)
 
 
-def check_graph(graph: bytes, metadata: ModelMetadata, source: str) -> None:
+def check_graph(graph: bytes, metadata: ModelMetadata, source: str) -> int:
     """Make sure that a frozen graph is whole and belongs to a model.
 
     Args:
@@ -66,31 +84,51 @@ def check_graph(graph: bytes, metadata: ModelMetadata, source: str) -> None:
         metadata: Of the model.
         source: Name of the file for messages.
 
+    Returns:
+        How many frames it sees at once.
+
     Raises:
         FormatError: The graph is broken, or was not made for this metadata.
     """
     found = inspect_policy(graph, source)
     space = metadata.action_space
     wanted = len(space.steering_deg) if isinstance(space, DiscreteActionSpace) else None
-    if found.sensor != metadata.camera:
-        raise FormatError(
-            f"{source} sees with {found.sensor}, model_metadata.json says {metadata.camera}",
-            where=source,
-            expected="a graph and a model_metadata.json of one training",
-        )
+    problems = []
+    if sorted(found.inputs) != sorted(metadata.sensors):
+        seen, said = (", ".join(sorted(names)) for names in (found.inputs, metadata.sensors))
+        problems.append(f"{source} sees with {seen}, model_metadata.json says {said}")
     if found.num_actions != wanted:
-        raise FormatError(
+        problems.append(
             f"{source} chooses {_actions(found.num_actions)}, model_metadata.json has {_actions(wanted)}",
-            where=source,
-            expected="a graph and a model_metadata.json of one training",
         )
+    stack = _stack_of(found, ObservationForm.of(metadata))
+    if not problems and stack is None:
+        shapes = ", ".join(f"{name} {shape}" for name, shape in sorted(found.inputs.items()))
+        problems.append(f"{source} has the inputs {shapes}, which are not those of model_metadata.json")
+    if problems or stack is None:
+        expected = "a graph and a model_metadata.json of one training"
+        raise FormatError.from_problems([Problem(what, source, expected) for what in problems])
+    return stack
+
+
+def _stack_of(graph: PolicyGraph, form: ObservationForm) -> int | None:
+    """Return how many frames make up every input of a graph; None when they are not made of such frames."""
+    if set(graph.inputs) != set(form.inputs):
+        return None
+    stacks = set()
+    for name, shape in form.inputs.items():
+        found = graph.inputs[name]
+        if len(found) != len(shape) or found[:-1] != shape[:-1] or found[-1] < 1 or found[-1] % shape[-1]:
+            return None
+        stacks.add(found[-1] // shape[-1])
+    return stacks.pop() if len(stacks) == 1 else None
 
 
 def _actions(count: int | None) -> str:
     return "a continuous action" if count is None else f"one of {count} actions"
 
 
-def _compile(graph: bytes, source: str) -> Any:
+def _compile(graph: bytes, shapes: Mapping[str, tuple[int, ...]], source: str) -> Any:
     try:
         import openvino
     except ImportError as error:
@@ -105,8 +143,14 @@ def _compile(graph: bytes, source: str) -> Any:
         path.write_bytes(graph)
         try:
             model = core.read_model(path)
-            model.reshape([1, IMAGE_HEIGHT, IMAGE_WIDTH, 1])
+            model.reshape({port: [1, *shapes[_sensor_of(port)]] for port in model.inputs})
             return core.compile_model(model, "CPU", _CONFIG)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise FormatError(f"{source} cannot be run: {reason}", where=source) from error
+
+
+def _sensor_of(port: Any) -> str:
+    """Return the sensor that an input of a loaded graph is named for (`formats.network_layout.input_node`)."""
+    name: str = port.get_any_name()
+    return name.removesuffix(":0").rpartition("/")[2]

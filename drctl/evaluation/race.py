@@ -28,8 +28,11 @@ _LEAST_WAIT_S: Final = 1e-9
 class Driver(Protocol):
     """What drives the car."""
 
+    def begin(self) -> None:
+        """Forget what was seen: an episode begins, or the car was put elsewhere."""
+
     def act(self, frame: NDArray[np.uint8]) -> NDArray[Any]:
-        """Choose an action for a frame of shape (120, 160): shape (1,), whole numbers, or (1, 2) in [-1, 1]."""
+        """Choose an action for what the car senses: shape (1,), whole numbers, or (1, 2) in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,7 @@ class Race:
                 is_reversed=rules.is_reversed,
             ),
         )
+        self._driver.begin()
         lap: _OpenLap | None = _OpenLap(number + 1, self._offset_s)
         resets_left = rules.max_resets
         self._note_row()
@@ -202,6 +206,7 @@ class Race:
         seen_m = (float(before[0]), float(before[1]))
         pose = reset_pose(environment.track(0), self._rules.start_fraction, progress_percent, seen_m)
         environment.put_back(0, pose, progress_percent)
+        self._driver.begin()
         lap.resets += 1
         self._resets += 1
         left_s = self._rules.penalty_s(mishap)

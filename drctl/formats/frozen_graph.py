@@ -1,25 +1,19 @@
 """``model_<n>.pb``: the policy as the frozen TensorFlow graph that the physical car loads (contract 1.6).
 
 Nodes, names and order follow a real DeepRacer graph, written without TensorFlow: node prefix ``network_1`` (the policy)
-except for the input, which belongs to ``network_0``. Even the nodes that only mattered in training are there (the
+except for the inputs, which belong to ``network_0``. Even the nodes that only mattered in training are there (the
 gradient rescaler with its ``StopGradient``), because tools on the car were made for graphs that have them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from drctl.formats.network_layout import (
-    FRAME_HEIGHT,
-    FRAME_WIDTH,
-    NETWORKS,
-    OUTPUT_NODE,
-    POLICY_SCOPE,
-    input_node,
-)
+from drctl.formats.network_layout import OUTPUT_NODE, POLICY_SCOPE, input_node
 from drctl.formats.protobuf_wire import bytes_field, float_field, integer_field, varint
 
 if TYPE_CHECKING:
@@ -27,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drctl.formats.network_layout import NetworkLayout
+    from drctl.formats.network_layout import InputLayout, NetworkLayout
 
 CONTINUOUS_OUTPUTS: Final = 2  # steering and speed, contract 6.2
 
@@ -36,21 +30,18 @@ _FLOAT: Final = 1
 _INT32: Final = 3
 
 
-def encode_policy(
-    network: str, num_actions: int | None, sensor: str, weights: Mapping[str, NDArray[np.float32]]
-) -> bytes:
+def encode_policy(layout: NetworkLayout, num_actions: int | None, weights: Mapping[str, NDArray[np.float32]]) -> bytes:
     """Write a policy as a frozen graph.
 
     The output ``.../ppo_head_0/policy`` has the probabilities of the actions, shape (N, num_actions), or for a
     continuous action space the mean in [-1, 1] units before clipping, shape (N, 2): steering, speed.
 
     Args:
-        network: A key of `NETWORKS`.
+        layout: Sensors and sizes of the network.
         num_actions: Number of discrete actions; None for a continuous action space.
-        sensor: Name of the camera in the metadata, such as ``FRONT_FACING_CAMERA``.
         weights: float32, named and shaped as torch has them: ``embedder.conv.<k>.weight`` (out, in, h, w),
-            ``embedder.dense.<k>.weight`` (out, in) of features flattened channels-first, ``middleware.<k>.weight``,
-            ``policy.weight``, each with a ``bias`` (out,). Others are not looked at.
+            ``embedder.dense.<k>.weight`` (out, in) of features flattened channels-first, ``lidar.dense.<k>.weight``,
+            ``middleware.<k>.weight``, ``policy.weight``, each with a ``bias`` (out,). Others are not looked at.
 
     Returns:
         A ``GraphDef``.
@@ -61,8 +52,8 @@ def encode_policy(
     """
     outputs = CONTINUOUS_OUTPUTS if num_actions is None else num_actions
     graph = _Graph()
-    features = _write_embedder(graph, NETWORKS[network], sensor, weights)
-    features = _write_middleware(graph, NETWORKS[network], features, weights)
+    features = _merge(graph, [_write_embedder(graph, part, weights) for part in layout.inputs])
+    features = _write_middleware(graph, layout, features, weights)
     features = _write_gradient_rescaler(graph, features)
     _write_head(graph, features, outputs, num_actions is None, weights)
     return graph.finish()
@@ -70,14 +61,25 @@ def encode_policy(
 
 @dataclass(frozen=True)
 class _Features:
-    """A node with a vector per frame; `shape` is what a torch layer sees before it flattens (channels first)."""
+    """A node with a vector per row; `shapes` are those of its parts as a torch layer flattens them (channels first)."""
 
     node: str
-    shape: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape))
+        return sum(prod(shape) for shape in self.shapes)
+
+    def reorder(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Move a layer's inputs from torch's order, channels first, to TensorFlow's, channels last."""
+        ends = np.cumsum([prod(shape) for shape in self.shapes])
+        parts = np.split(matrix, ends[:-1], axis=1)
+        units = len(matrix)
+        moved = [
+            np.moveaxis(part.reshape(units, *shape), 1, -1).reshape(units, -1)
+            for part, shape in zip(parts, self.shapes, strict=True)
+        ]
+        return np.concatenate(moved, axis=1)
 
 
 class _Graph:
@@ -109,22 +111,21 @@ class _Graph:
         return b"".join(self._nodes) + bytes_field(2, b"")  # an empty function library, no versions
 
 
-def _write_embedder(
-    graph: _Graph, layout: NetworkLayout, sensor: str, weights: Mapping[str, NDArray[np.float32]]
-) -> _Features:
-    scope = f"{POLICY_SCOPE}/{sensor}"
+def _write_embedder(graph: _Graph, layout: InputLayout, weights: Mapping[str, NDArray[np.float32]]) -> _Features:
+    scope = f"{POLICY_SCOPE}/{layout.sensor}"
     frame = graph.add(
-        "Placeholder", input_node(sensor), dtype=_kind(_FLOAT), shape=_shape_value((-1, FRAME_HEIGHT, FRAME_WIDTH, 1))
+        "Placeholder", input_node(layout.sensor), dtype=_kind(_FLOAT), shape=_shape_value((-1, *layout.shape))
     )
-    scale = graph.constant(f"{scope}/truediv/y", np.array(255.0, np.float32))
+    scale = graph.constant(f"{scope}/truediv/y", np.array(255.0 if layout.is_camera else 1.0, np.float32))
     node = graph.elementwise("RealDiv", f"{scope}/truediv", frame, scale)
     offset = graph.constant(f"{scope}/sub/y", np.array(0.0, np.float32))
     node = graph.elementwise("Sub", f"{scope}/sub", node, offset)
 
-    channels = 1
+    channels = layout.shape[-1]
     for index, layer in enumerate(layout.convolutions):
-        kernel = _take(weights, f"embedder.conv.{index}.weight", (layer.filters, channels, layer.kernel, layer.kernel))
-        bias = _take(weights, f"embedder.conv.{index}.bias", (layer.filters,))
+        weight = f"{layout.scope}.conv.{index}"
+        kernel = _take(weights, f"{weight}.weight", (layer.filters, channels, layer.kernel, layer.kernel))
+        bias = _take(weights, f"{weight}.bias", (layer.filters,))
         name = f"{scope}/Conv2d_{2 * index}"  # every odd number is an activation
         kernel_node = graph.variable(f"{name}/kernel", kernel.transpose(2, 3, 1, 0))
         bias_node = graph.variable(f"{name}/bias", bias)
@@ -143,13 +144,34 @@ def _write_embedder(
         node = _write_activation(graph, scope, 2 * index + 1, node)
         channels = layer.filters
 
-    height, width, channels = layout.feature_map()
-    features = _Features(_write_flatten(graph, scope, node, height * width * channels), (channels, height, width))
-    for index, units in enumerate(layout.embedder_dense):
+    sizes = layout.feature_map()
+    flat = _write_flatten(graph, scope, node, prod(sizes)) if layout.is_camera else node
+    features = _Features(flat, ((sizes[-1], *sizes[:-1]),))
+    for index, units in enumerate(layout.dense):
         position = 2 * (len(layout.convolutions) + index)
-        features = _write_dense(graph, f"{scope}/Dense_{position}", features, f"embedder.dense.{index}", units, weights)
-        features = _Features(_write_activation(graph, scope, position + 1, features.node), features.shape)
-    return features
+        weight = f"{layout.scope}.dense.{index}"
+        features = _write_dense(graph, f"{scope}/Dense_{position}", features, weight, units, weights)
+        features = _Features(_write_activation(graph, scope, position + 1, features.node), features.shapes)
+    if layout.is_camera:
+        return features
+    return _Features(_write_flatten(graph, scope, features.node, features.size), features.shapes)
+
+
+def _merge(graph: _Graph, parts: Sequence[_Features]) -> _Features:
+    """Lay the sensors' features side by side."""
+    if len(parts) == 1:
+        return parts[0]
+    name = f"{POLICY_SCOPE}/merger"
+    axis = graph.constant(f"{name}/axis", np.array(-1, np.int32))
+    node = graph.add(
+        "ConcatV2",
+        name,
+        [*(part.node for part in parts), axis],
+        N=integer_field(3, len(parts)),
+        T=_kind(_FLOAT),
+        Tidx=_kind(_INT32),
+    )
+    return _Features(node, tuple(shape for part in parts for shape in part.shapes))
 
 
 def _write_flatten(graph: _Graph, scope: str, node: str, size: int) -> str:
@@ -194,7 +216,7 @@ def _write_middleware(
     scope = f"{POLICY_SCOPE}/middleware_fc_embedder"
     for index, units in enumerate(layout.middleware_dense):
         features = _write_dense(graph, f"{scope}/Dense_{2 * index}", features, f"middleware.{index}", units, weights)
-        features = _Features(_write_activation(graph, scope, 2 * index + 1, features.node), features.shape)
+        features = _Features(_write_activation(graph, scope, 2 * index + 1, features.node), features.shapes)
     return features
 
 
@@ -209,7 +231,7 @@ def _write_gradient_rescaler(graph: _Graph, features: _Features) -> _Features:
     passed = _write_pack(graph, f"{POLICY_SCOPE}/mul_1/y", features.node)
     passed = graph.elementwise("Mul", f"{POLICY_SCOPE}/mul_1", rescaler, passed)
     added = graph.elementwise("AddV2", f"{POLICY_SCOPE}/add", stopped, passed)
-    return _Features(_write_first(graph, f"{POLICY_SCOPE}/ppo_head_0/strided_slice", added, _FLOAT), features.shape)
+    return _Features(_write_first(graph, f"{POLICY_SCOPE}/ppo_head_0/strided_slice", added, _FLOAT), features.shapes)
 
 
 def _write_pack(graph: _Graph, name: str, node: str) -> str:
@@ -238,9 +260,7 @@ def _write_dense(
 ) -> _Features:
     matrix = _take(weights, f"{weight}.weight", (units, features.size))
     bias = _take(weights, f"{weight}.bias", (units,))
-    # Torch flattens channels first, TensorFlow channels last: move the inputs' order along.
-    columns = np.moveaxis(matrix.reshape(units, *features.shape), 1, -1).reshape(units, features.size)
-    kernel_node = graph.variable(f"{name}/kernel", columns.T)
+    kernel_node = graph.variable(f"{name}/kernel", features.reorder(matrix).T)
     bias_node = graph.variable(f"{name}/bias", bias)
     node = graph.add(
         "MatMul",
@@ -250,7 +270,7 @@ def _write_dense(
         transpose_a=integer_field(5, 0),
         transpose_b=integer_field(5, 0),
     )
-    return _Features(_write_bias(graph, name, node, bias_node), (units,))
+    return _Features(_write_bias(graph, name, node, bias_node), ((units,),))
 
 
 def _write_bias(graph: _Graph, name: str, node: str, bias_node: str) -> str:

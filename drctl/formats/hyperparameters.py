@@ -65,7 +65,8 @@ class Hyperparameters:
         max_episodes: Training episodes after which a run ends (``term_cond_max_episodes``).
         target_score: Mean reward at which the stop rule ``score`` ends a run (``term_cond_avg_score``); None when the
             file has none.
-        stack_size: Frames per observation.
+        stack_size: Frames per observation: the last ones of every sensor, oldest first; the first frame of an episode
+            stands for those that are missing.
         sac_alpha: Weight of SAC's entropy term.
     """
 
@@ -178,15 +179,6 @@ def unsupported(hyperparameters: Hyperparameters, source: str = "hyperparameters
                 f"{source}: exploration_type",
                 "categorical",
                 f'set "exploration_type": "categorical" in {source}',
-            )
-        )
-    if hyperparameters.stack_size != 1:
-        problems.append(
-            Problem(
-                f"stack_size {hyperparameters.stack_size} is not in this version yet",
-                f"{source}: stack_size",
-                "1",
-                f'set "stack_size": 1 in {source}',
             )
         )
     return problems

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from drctl.errors import Problem
 from drctl.formats.fields import FieldReader
 from drctl.formats.json_text import describe, read_json_object
-from drctl.formats.network_layout import NETWORKS, SHALLOW
+from drctl.formats.network_layout import NETWORK_NAMES, SHALLOW
+from drctl.formats.sensor import (
+    CAMERAS,
+    DISCRETIZED_SECTOR_LIDAR,
+    FRONT_FACING_CAMERA,
+    LIDAR_FARTHEST_M,
+    LIDAR_NEAREST_M,
+    LIDAR_RAYS,
+    LIDARS,
+    OBSERVATION,
+    LidarConfig,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,15 +29,6 @@ Algorithm = Literal["clipped_ppo", "sac"]
 STEERING_LIMIT_DEG: Final = 30.0  # contract 5.2: steering is clipped to +-30 degrees when it is driven
 SPEED_LOW_M_S: Final = 0.1  # contract 5.2: speed is clipped to 0.1-4 m/s when it is driven
 SPEED_HIGH_M_S: Final = 4.0
-
-OBSERVATION: Final = "observation"
-FRONT_FACING_CAMERA: Final = "FRONT_FACING_CAMERA"
-LEFT_CAMERA: Final = "LEFT_CAMERA"
-# One grey picture of the same camera under three names (contract 6.3).
-SINGLE_CAMERAS: Final = (OBSERVATION, FRONT_FACING_CAMERA, LEFT_CAMERA)
-_CAMERAS: Final = (*SINGLE_CAMERAS, "STEREO_CAMERAS")
-DISCRETIZED_SECTOR_LIDAR: Final = "DISCRETIZED_SECTOR_LIDAR"
-_LIDARS: Final = ("LIDAR", "SECTOR_LIDAR", DISCRETIZED_SECTOR_LIDAR)
 
 _KEYS: Final = (
     "action_space",
@@ -38,8 +40,6 @@ _KEYS: Final = (
     "lidar_config",
 )
 _HIGHEST_VERSION: Final = 6.0  # simulator generations so far (simulator-facts 1.5)
-_LIDAR_SAMPLES: Final = 64  # contract 6.2: num_sectors must divide 64
-_LIDAR_RANGE_M: Final = (0.15, 12.0)  # range of the car's lidar; clipping outside it would clip nothing or everything
 
 
 @dataclass(frozen=True)
@@ -79,28 +79,13 @@ class ContinuousActionSpace:
 
 
 @dataclass(frozen=True)
-class LidarConfig:
-    """How ``DISCRETIZED_SECTOR_LIDAR`` is binned; the defaults are the contract's (6.2).
-
-    Attributes:
-        num_sectors: Equal parts of the circle; divides 64.
-        num_values_per_sector: Distance bins of a sector.
-        clipping_distance_m: Beyond this nothing counts as detected.
-    """
-
-    num_sectors: int = 8
-    num_values_per_sector: int = 8
-    clipping_distance_m: float = 2.0
-
-
-@dataclass(frozen=True)
 class ModelMetadata:
     """What a model senses, does and is.
 
     Attributes:
         action_space: Discrete or continuous.
         sensors: Exactly one camera and at most one lidar, as the file names them.
-        neural_network: A key of `network_layout.NETWORKS`.
+        neural_network: One of `network_layout.NETWORK_NAMES`.
         version: Generation of the simulator the model is meant for; chooses the physics under ``DR_PHYSICS=auto``.
         training_algorithm: ``clipped_ppo`` or ``sac``.
         lidar: Used by ``DISCRETIZED_SECTOR_LIDAR`` alone.
@@ -112,7 +97,7 @@ class ModelMetadata:
     neural_network: str = SHALLOW
     version: float = 5.0
     training_algorithm: Algorithm = "clipped_ppo"
-    lidar: LidarConfig = LidarConfig()
+    lidar: LidarConfig = field(default_factory=LidarConfig)
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -128,7 +113,7 @@ class ModelMetadata:
     @property
     def camera(self) -> str:
         """The camera among the sensors."""
-        return next(sensor for sensor in self.sensors if sensor in _CAMERAS)
+        return next(sensor for sensor in self.sensors if sensor in CAMERAS)
 
 
 def parse_model_metadata(data: bytes | str, source: str) -> ModelMetadata:
@@ -151,9 +136,11 @@ def parse_model_metadata(data: bytes | str, source: str) -> ModelMetadata:
     action_space = _read_action_space(fields, source, warnings)
     version = fields.number("version", 2.0 if fields.has("sensor") else 1.0, low=1.0, high=_HIGHEST_VERSION)
     algorithm = fields.choice("training_algorithm", "clipped_ppo", ("clipped_ppo", "sac"), ignores_case=True)
-    network = fields.choice("neural_network", SHALLOW, tuple(NETWORKS))
+    network = fields.choice("neural_network", SHALLOW, NETWORK_NAMES)
     sensors = _read_sensors(fields, version, warnings)
     lidar = _read_lidar(fields, source)
+    if fields.has("lidar_config") and DISCRETIZED_SECTOR_LIDAR not in sensors:
+        warnings.append(f"lidar_config has no effect: {DISCRETIZED_SECTOR_LIDAR} is not among the sensors")
     if algorithm == "sac" and isinstance(action_space, DiscreteActionSpace) and len(action_space):
         fields.report(
             "training_algorithm",
@@ -176,8 +163,6 @@ def parse_model_metadata(data: bytes | str, source: str) -> ModelMetadata:
 def unsupported(metadata: ModelMetadata, source: str = "model_metadata.json") -> list[Problem]:
     """Name what is valid but not in this version.
 
-    ``LEFT_CAMERA`` and ``observation`` are here: they show the same picture as ``FRONT_FACING_CAMERA`` (contract 6.3).
-
     Args:
         metadata: What the user asks for.
         source: The file's name for messages.
@@ -185,16 +170,7 @@ def unsupported(metadata: ModelMetadata, source: str = "model_metadata.json") ->
     Returns:
         One problem for each; empty when training can start.
     """
-    problems = [
-        Problem(
-            f"the sensor {sensor} is not in this version yet",
-            f"{source}: sensor",
-            FRONT_FACING_CAMERA,
-            f'set "sensor": ["{FRONT_FACING_CAMERA}"] in {source}',
-        )
-        for sensor in metadata.sensors
-        if sensor not in SINGLE_CAMERAS
-    ]
+    problems: list[Problem] = []
     if metadata.training_algorithm == "sac":
         problems.append(
             Problem(
@@ -202,16 +178,6 @@ def unsupported(metadata: ModelMetadata, source: str = "model_metadata.json") ->
                 f"{source}: training_algorithm",
                 "clipped_ppo",
                 f'set "training_algorithm": "clipped_ppo" in {source}',
-            )
-        )
-    if metadata.camera == OBSERVATION and metadata.neural_network != SHALLOW:
-        # Contract 6.3: this sensor's convolutions are always the shallow ones, whatever the network's name.
-        problems.append(
-            Problem(
-                f"{metadata.neural_network} with the sensor {OBSERVATION} is not in this version",
-                f"{source}: neural_network",
-                SHALLOW,
-                f'set "neural_network": "{SHALLOW}" or "sensor": ["{FRONT_FACING_CAMERA}"] in {source}',
             )
         )
     return problems
@@ -331,26 +297,29 @@ def _read_sensors(fields: FieldReader, version: float, warnings: list[str]) -> t
     before = len(fields.problems)
     for index, name in enumerate(listed):
         entry = FieldReader({f"sensor[{index}]": name}, fields.source, problems=fields.problems)
-        entry.choice(f"sensor[{index}]", FRONT_FACING_CAMERA, (*_CAMERAS, *_LIDARS))
+        entry.choice(f"sensor[{index}]", FRONT_FACING_CAMERA, (*CAMERAS, *LIDARS))
     if len(fields.problems) > before:
         return (OBSERVATION,)
-    if sum(name in _CAMERAS for name in listed) != 1:
+    if sum(name in CAMERAS for name in listed) != 1:
         fields.report(
             "sensor",
             f"model_metadata MUST contain only 1 camera sensor: {describe(list(listed))}",
-            "one of: " + ", ".join(_CAMERAS),
+            "one of: " + ", ".join(CAMERAS),
             f'set "sensor": ["{FRONT_FACING_CAMERA}"] in {fields.source}',
         )
-    if sum(name in _LIDARS for name in listed) > 1:
+    if sum(name in LIDARS for name in listed) > 1:
         fields.report(
             "sensor",
             f"model_metadata contains more than 1 lidar sensor: {describe(list(listed))}",
-            "at most one of: " + ", ".join(_LIDARS),
+            "at most one of: " + ", ".join(LIDARS),
             f'keep one lidar in "sensor" in {fields.source}',
         )
     if version < 2.0 and tuple(listed) != (OBSERVATION,):
         warnings.append(f"version {version:g} senses with {OBSERVATION}, not {', '.join(listed)}")
         return (OBSERVATION,)
+    if DISCRETIZED_SECTOR_LIDAR in listed:
+        # Contract 1.6: the sensors that the car's software knows.
+        warnings.append(f"the physical car has no {DISCRETIZED_SECTOR_LIDAR}: the model drives in simulation only")
     return tuple(listed)
 
 
@@ -362,16 +331,15 @@ def _read_lidar(fields: FieldReader, source: str) -> LidarConfig:
     if lidar is None:
         return default
     lidar.refuse_unknown(("num_sectors", "num_values_per_sector", "clipping_dist"))
-    low, high = _LIDAR_RANGE_M
     result = LidarConfig(
-        lidar.integer("num_sectors", default.num_sectors, low=1, high=_LIDAR_SAMPLES),
+        lidar.integer("num_sectors", default.num_sectors, low=1, high=LIDAR_RAYS),
         lidar.integer("num_values_per_sector", default.num_values_per_sector, low=1, high=1000),
-        lidar.number("clipping_dist", default.clipping_distance_m, low=low, high=high),
+        lidar.number("clipping_dist", default.clipping_distance_m, low=LIDAR_NEAREST_M, high=LIDAR_FARTHEST_M),
     )
-    if _LIDAR_SAMPLES % result.num_sectors:
+    if LIDAR_RAYS % result.num_sectors:
         lidar.report(
             "num_sectors",
-            f"num_sectors {result.num_sectors} does not divide {_LIDAR_SAMPLES}",
+            f"num_sectors {result.num_sectors} does not divide {LIDAR_RAYS}",
             "one of: 1, 2, 4, 8, 16, 32, 64",
             f'set "num_sectors": 8 in {source}',
         )

@@ -36,12 +36,12 @@ class PolicyGraph:
     """What a frozen policy takes and gives.
 
     Attributes:
-        sensor: Camera in the name of its input.
+        inputs: Shape of each input without the rows, by the sensor in its name.
         num_actions: Number of discrete actions; None for a continuous action space.
         nodes: All nodes by name, in the order of the file.
     """
 
-    sensor: str
+    inputs: Mapping[str, tuple[int, ...]]
     num_actions: int | None
     nodes: Mapping[str, GraphNode]
 
@@ -54,7 +54,7 @@ def inspect_policy(data: bytes, source: str) -> PolicyGraph:
         source: Its name for messages.
 
     Returns:
-        Its input, its output and its nodes.
+        Its inputs, its output and its nodes.
 
     Raises:
         FormatError: Truncated, not a frozen graph, or not the graph of a PPO policy with one camera.
@@ -70,9 +70,10 @@ def inspect_policy(data: bytes, source: str) -> PolicyGraph:
     if OUTPUT_NODE not in nodes:
         raise _refusal(f"{source} has no node {OUTPUT_NODE}", source)
     inputs = [name for name, node in nodes.items() if node.operation == "Placeholder"]
-    if len(inputs) != 1 or not inputs[0].startswith(f"{INPUT_SCOPE}/"):
+    if not inputs or not all(name.startswith(f"{INPUT_SCOPE}/") for name in inputs):
         raise _refusal(f"{source} has the inputs {', '.join(inputs) or 'none'}", source)
-    return PolicyGraph(inputs[0].rpartition("/")[2], _num_actions(nodes, source), nodes)
+    shapes = {name.rpartition("/")[2]: (nodes[name].shape or ())[1:] for name in inputs}
+    return PolicyGraph(shapes, _num_actions(nodes, source), nodes)
 
 
 def _num_actions(nodes: Mapping[str, GraphNode], source: str) -> int | None:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 FRAME_HEIGHT: Final = 120
 FRAME_WIDTH: Final = 160
-"""Camera frame in pixels, grey (contract 6.2)."""
+"""Camera frame in pixels, grey (contract 6.2). Frames of other sensors are rows of bytes (`formats.observation`)."""
+
+PLAIN_FRAME: Final[tuple[int, ...]] = (FRAME_HEIGHT, FRAME_WIDTH)
+"""Shape of a frame where one camera is all there is."""
 
 TERMINATED: Final = 1
 TRUNCATED: Final = 2
@@ -34,7 +37,7 @@ _NONE: Final = type(None)
 _CARS: Final = ArrayForm(np.dtype("<i4"), (None,))
 _DISCRETE: Final = ArrayForm(np.dtype("<i8"), (None,))
 _CONTINUOUS: Final = ArrayForm(np.dtype("<f4"), (None, 2))
-_FRAMES: Final = ArrayForm(np.dtype("u1"), (None, FRAME_HEIGHT, FRAME_WIDTH))
+_FRAMES: Final = (ArrayForm(np.dtype("u1"), (None, FRAME_HEIGHT, FRAME_WIDTH)), ArrayForm(np.dtype("u1"), (None, None)))
 
 
 @register
@@ -86,11 +89,11 @@ class Tick(Message):
         acted: Cars that carried out the last actions, in the order of that `Act`, shape (m,), int32.
         rewards: What each got for it, shape (m,), float32.
         outcomes: `TERMINATED` and `TRUNCATED` bits of each, shape (m,), uint8.
-        final_frames: What the truncated of them see at the end, in order, shape (t, 120, 160), uint8.
+        final_frames: What the truncated of them see at the end, in order, shape (t, *frame), uint8.
         records: One mapping per car of `acted` that ended, in order.
         rows: Trace rows of those records, end to end, shape (r,), dtype `TRACE_DTYPE`.
         waiting: Cars that await a decision, shape (k,), int32.
-        frames: What they see, shape (k, 120, 160), uint8.
+        frames: What they see, uint8, shape (k, 120, 160) for a single camera, (k, bytes) for other sensors.
     """
 
     kind: ClassVar[str] = "tick"
@@ -101,8 +104,8 @@ class Tick(Message):
     rewards: NDArray[np.float32] = field(metadata=array(ArrayForm(np.dtype("<f4"), (None,))))
     outcomes: NDArray[np.uint8] = field(metadata=array(ArrayForm(np.dtype("u1"), (None,))))
     waiting: NDArray[np.int32] = field(metadata=array(_CARS))
-    frames: NDArray[np.uint8] = field(metadata=array(_FRAMES))
-    final_frames: NDArray[np.uint8] = field(metadata=array(_FRAMES))
+    frames: NDArray[np.uint8] = field(metadata=array(*_FRAMES))
+    final_frames: NDArray[np.uint8] = field(metadata=array(*_FRAMES))
     rows: NDArray[np.void] = field(metadata=array(ArrayForm(TRACE_DTYPE, (None,))))
 
 

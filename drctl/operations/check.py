@@ -136,8 +136,7 @@ def _tell_race(race: dict[str, Any]) -> str:
 
 
 def _can_estimate(snapshot: Snapshot) -> bool:
-    rules, metadata = snapshot.hyperparameters, snapshot.metadata
-    return metadata.training_algorithm == "clipped_ppo" and rules.stack_size == 1 and len(metadata.sensors) == 1
+    return snapshot.metadata.training_algorithm == "clipped_ppo"
 
 
 def _estimate(project: Project, snapshot: Snapshot, drives: list[SampleDrive]) -> Estimate:

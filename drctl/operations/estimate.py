@@ -13,6 +13,8 @@ from drctl.trainer.rollout import Episode
 from drctl.trainer.schedule import training_starts
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from drctl.simulation.environment import EnvironmentSpec
     from drctl.trainer.ppo import PpoLearner
     from drctl.trainer.snapshot import Snapshot
@@ -61,12 +63,13 @@ def estimate_iteration(
     kept: list[list[tuple[Any, ...]]] = [[] for _ in starts]
     running, ends = np.arange(count), dict.fromkeys(range(count), False)
     steps = np.zeros(count, np.int64)
-    policy.act(environment.frames, starts, steps)  # allocates, compiles
+    stack = rules.stack_size
+    policy.act(_show(environment.frames, stack), starts, steps)  # allocates, compiles
     simulating = deciding = 0.0
     while len(running):
         began = time.perf_counter()
         seen = environment.frames.copy()
-        decided = policy.act(seen, starts, steps)
+        decided = policy.act(_show(seen, stack), starts, steps)
         between = time.perf_counter()
         result = environment.step(running, decided.actions[running])
         simulating += time.perf_counter() - between
@@ -97,3 +100,8 @@ def estimate_iteration(
         return count * episode_steps * per_step + trials * episode_steps / collected
 
     return Estimate(collected, learned, iteration_s(total / count), iteration_s(lap_steps))
+
+
+def _show(frames: NDArray[np.uint8], stack: int) -> NDArray[np.uint8]:
+    """Return frames, shape (B, *frame), as a policy takes them; older frames cost as much as these do."""
+    return frames if stack == 1 else np.repeat(frames[:, np.newaxis], stack, axis=1)

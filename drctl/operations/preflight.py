@@ -328,6 +328,10 @@ def _check_files(found: _Draft) -> None:
     errors: list[DrctlError] = []
     try:
         found.hyperparameters = parse_hyperparameters(files.contents[HYPERPARAMETERS], files.places[HYPERPARAMETERS])
+        if found.hyperparameters.stack_size > 1:
+            stack = f"stack_size={found.hyperparameters.stack_size}"
+            text = f"{stack}: the physical car shows its model one frame, so this one drives in simulation only"
+            found.notes.append(Message(text, "warning"))
     except DrctlError as error:
         errors.append(error)
     try:

@@ -9,8 +9,9 @@ from drctl.errors import ConfigError, ObjectNotFoundError, Problem, nearest
 from drctl.evaluation.checkpoint import chosen_number, stored_models
 from drctl.formats.hyperparameters import parse_hyperparameters
 from drctl.formats.manifest import parse_manifest
-from drctl.formats.model_metadata import DISCRETIZED_SECTOR_LIDAR, DiscreteActionSpace, parse_model_metadata
+from drctl.formats.model_metadata import DiscreteActionSpace, parse_model_metadata
 from drctl.formats.object_keys import ModelKeys
+from drctl.formats.sensor import DISCRETIZED_SECTOR_LIDAR
 from drctl.storage.location import open_store
 from drctl.trainer.spec import PretrainedSpec
 
@@ -199,7 +200,7 @@ def _network_differences(
         "training_algorithm": (theirs.training_algorithm, metadata.training_algorithm),
         "action_space_type": (_kind(theirs), _kind(metadata)),
         "actions": (theirs.num_actions, metadata.num_actions),
-        "sensor": (", ".join(theirs.sensors), ", ".join(metadata.sensors)),
+        "sensor": (", ".join(sorted(theirs.sensors)), ", ".join(sorted(metadata.sensors))),
         "neural_network": (theirs.neural_network, metadata.neural_network),
         "stack_size": (source.stack_size, hyperparameters.stack_size),
         "DR_NETWORK_HEADS": (source.manifest.conditions.get("network_heads"), project.settings.network_heads),

@@ -11,6 +11,7 @@ import numpy as np
 
 from drctl.formats.episode_status import EpisodeStatus
 from drctl.formats.model_metadata import parse_model_metadata
+from drctl.formats.observation import ObservationForm
 from drctl.simulation.actions import ActionTable
 from drctl.simulation.environment_spec import EnvironmentSpec, WorldSpec
 from drctl.simulation.episode_log import EpisodeLog
@@ -24,7 +25,8 @@ from drctl.simulation.random import EVALUATION_OFFSET
 from drctl.simulation.reward.function import EpisodeReward, RewardFunction
 from drctl.simulation.reward.params import ParamsBuilder
 from drctl.simulation.sensors.camera import FrontCamera
-from drctl.simulation.sensors.camera_geometry import IMAGE_HEIGHT, IMAGE_WIDTH
+from drctl.simulation.sensors.car_sensors import CarSensors
+from drctl.simulation.sensors.lidar_kernel import SOLID_SIZE
 from drctl.simulation.stepping import LOG_SIZE, log_cars, measure_cars, move_cars
 from drctl.simulation.variety import Variety
 from drctl.simulation.vehicle.dynamics import STATE_SIZE, STATE_X, STATE_Y, STATE_YAW
@@ -90,7 +92,8 @@ class BatchEnvironment:
 
     Attributes:
         num_cars: Cars of the batch.
-        frames: What each car sees, shape (num_cars, 120, 160), uint8; overwritten by later steps.
+        observation: How what a car senses is laid out.
+        frames: What each car senses, shape (num_cars, *observation.shape), uint8; overwritten by later steps.
     """
 
     def __init__(
@@ -105,8 +108,8 @@ class BatchEnvironment:
         if spec.physics not in PHYSICS:
             raise ValueError(f"physics must be one of {', '.join(PHYSICS)}, got {spec.physics!r}")
         self.num_cars = num_cars
-        self.frames = np.zeros((num_cars, IMAGE_HEIGHT, IMAGE_WIDTH), np.uint8)
-        self._actions = ActionTable(parse_model_metadata(spec.metadata, "model_metadata.json"))
+        metadata = parse_model_metadata(spec.metadata, "model_metadata.json")
+        self._actions = ActionTable(metadata)
         self._reward = reward or RewardFunction(spec.reward_source, spec.reward_file)
         self._on_reward_call = on_reward_call
         self._seed, self._has_jitter = spec.seed, spec.has_step_jitter
@@ -116,6 +119,9 @@ class BatchEnvironment:
         self._packed = pack_tracks(self._tracks)
         self._params = [ParamsBuilder(track) for track in self._tracks]
         self._variety = Variety(num_cars, PHYSICS[spec.physics], FrontCamera(worlds), spec.worlds)
+        self.observation = ObservationForm.of(metadata)
+        self._sensors = CarSensors(self.observation, worlds, num_cars)
+        self.frames = self._sensors.frames
         self._cars = [_Car(EpisodeLog(), self._params[0]) for _ in range(num_cars)]
         self._rewards: dict[int, EpisodeReward] = {}
         self._states = np.zeros((num_cars, STATE_SIZE))
@@ -124,7 +130,7 @@ class BatchEnvironment:
         self._times_s = np.zeros(num_cars)
         self._steps = np.zeros(num_cars, np.int64)
         self._keys = np.zeros((num_cars, 3), np.int64)
-        self._picture = np.zeros_like(self.frames)  # contiguous room for the frames of some cars
+        self._solid_counts, self._solids = np.zeros(num_cars, np.int64), np.zeros((num_cars, 0, SOLID_SIZE))
 
     def reseed(self, seed: int) -> None:
         """Use another seed from the next episode on."""
@@ -172,7 +178,7 @@ class BatchEnvironment:
         self._write_log(
             cars, measures, self._races[cars, PROGRESS], np.array([_PREPARE]), np.zeros((1, 2)), None, np.zeros(1)
         )
-        self._render(cars)
+        self._sense(cars, None)
 
     def step(self, cars: NDArray[Any], actions: NDArray[Any]) -> StepResult:
         """Let some cars act.
@@ -195,6 +201,7 @@ class BatchEnvironment:
         self._steps[cars] += 1
         measure_cars(self._packed, self._track_of, self._states, self._races, cars, measures, progress, statuses)
         rewards = self._judge_by_reward(cars, measures, progress, commands)
+        before = self._places(cars) if self._sensors.has_lidar else None
         move_cars(
             self._variety.physics,
             self._states,
@@ -207,7 +214,7 @@ class BatchEnvironment:
             commands,
         )
         self._write_log(cars, measures, progress, statuses, commands, actions, rewards)
-        self._render(cars)
+        self._sense(cars, before)
         return self._end_episodes(cars, statuses, rewards)
 
     def begin_lap(self, car: int) -> None:
@@ -244,7 +251,7 @@ class BatchEnvironment:
         measure_car(self._packed, track, self._states[car], measure)
         resume_race(self._tracks[track].length_m, measure, self._races[car])
         own.is_running = True
-        self._render(np.array([car]))
+        self._sense(np.array([car]), None)
 
     def wait(self, car: int, time_s: float) -> None:
         """Let time pass for a car that stands at rest; the log gets a row with the status ``PAUSE``."""
@@ -312,13 +319,22 @@ class BatchEnvironment:
         for car, row in zip(cars.tolist(), log, strict=True):
             self._cars[car].log.append(row)
 
-    def _render(self, cars: NDArray[np.int64]) -> None:
+    def _sense(self, cars: NDArray[np.int64], before: NDArray[np.float64] | None) -> None:
+        """Bring the frames of some cars up to date; `before` is their `_places` before the step, None without one."""
         poses, worlds = self.poses(cars), (self._track_of[cars] // 2).astype(np.int32)
-        is_whole = len(cars) == self.num_cars and bool((cars[1:] > cars[:-1]).all())
-        out = self.frames if is_whole else self._picture[: len(cars)]
-        self._variety.render(cars, poses, worlds, out)
-        if not is_whole:
-            self.frames[cars] = out
+
+        def render(pose: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
+            self._variety.render(cars, pose, worlds, out)
+
+        self._sensors.look(cars, poses, render)
+        if self._sensors.has_lidar:
+            self._sensors.scan(
+                cars, worlds, before, self._places(cars), self._solid_counts, self._solids, self._seed, self._keys
+            )
+
+    def _places(self, cars: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return x, y, yaw and clock of some cars, shape (k, 4)."""
+        return np.column_stack([self.poses(cars), self._times_s[cars]])
 
     def poses(self, cars: NDArray[Any]) -> NDArray[np.float64]:
         """Return base_link's x, y in metres and yaw in radians of some cars, shape (k, 3)."""

@@ -13,18 +13,20 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from drctl.formats.model_metadata import DiscreteActionSpace, ModelMetadata, parse_model_metadata
+from drctl.formats.sensor import LIDAR, LIDAR_CLIP_M, LIDAR_NEAREST_M
 from drctl.resources import resource_folder
 from drctl.simulation.environment import BatchEnvironment
 from drctl.simulation.environment_spec import EnvironmentSpec, WorldSpec
 from drctl.simulation.episode import EpisodeStart
 from drctl.simulation.registration import register
 from drctl.simulation.reward.function import RewardFunction
-from drctl.simulation.sensors.camera_geometry import IMAGE_HEIGHT, IMAGE_WIDTH
 from drctl.simulation.track.library import load_track
 from drctl.simulation.vehicle.physics import resolve_physics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from drctl.formats.observation import ObservationForm
 
 Reward = Callable[[dict[str, Any]], float] | str | Path | None
 """A function of the parameters of contract 5.1, the path of a reward file, or None for the shipped one."""
@@ -62,11 +64,11 @@ class _Setup:
             has_step_jitter=has_step_jitter,
         )
         self.batch = BatchEnvironment(spec, num_cars, reward=function)
-        self.observation_space = spaces.Box(0, 255, (IMAGE_HEIGHT, IMAGE_WIDTH, 1), np.uint8)
+        self.observation_space = _observation_space(self.batch.observation)
         self.action_space = _action_space(self.metadata)
 
 
-class DeepRacerEnv(gymnasium.Env["NDArray[np.uint8]", Any]):  # type: ignore[misc]
+class DeepRacerEnv(gymnasium.Env[Any, Any]):  # type: ignore[misc]
     """A small car learns to drive laps of a track by looking through its front camera.
 
     ## Description
@@ -97,7 +99,18 @@ class DeepRacerEnv(gymnasium.Env["NDArray[np.uint8]", Any]):  # type: ignore[mis
     |---|---|
     | 0 | rows from the top; the horizon is near row 30 |
     | 1 | columns from the left, 64.7 degrees in all |
-    | 2 | grey |
+    | 2 | grey; with ``STEREO_CAMERAS`` the left and the right eye |
+
+    With a lidar in ``model_metadata.json`` it is a ``Dict`` of both sensors by their names. The lidar's 64 rays begin
+    30 degrees left of straight ahead and go round the back to 30 degrees right of it.
+
+    | sensor | space | meaning |
+    |---|---|---|
+    | ``LIDAR`` | ``Box(0.15, 1, (64,), float32)`` | range of each ray in metres |
+    | ``SECTOR_LIDAR`` | ``Box(0, 1, (8,), float32)`` | 1 where an eighth of the rays meets something within 0.5 m |
+    | ``DISCRETIZED_SECTOR_LIDAR`` | ``Box(0, 1, (64,), float32)`` | 8 bins for each of 8 sectors, 1 in the nearest |
+
+    ``stack_size`` is no part of it: `gymnasium.wrappers.FrameStackObservation` stacks.
 
     ## Reward
 
@@ -167,9 +180,7 @@ class DeepRacerEnv(gymnasium.Env["NDArray[np.uint8]", Any]):  # type: ignore[mis
         self._episode = 0
         self._is_seeded = False
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode.
 
         Args:
@@ -187,7 +198,7 @@ class DeepRacerEnv(gymnasium.Env["NDArray[np.uint8]", Any]):  # type: ignore[mis
         self._episode += 1
         return self._observation(), self._info()
 
-    def step(self, action: Any) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Act once; see the class for what comes back.
 
         Raises:
@@ -205,11 +216,12 @@ class DeepRacerEnv(gymnasium.Env["NDArray[np.uint8]", Any]):  # type: ignore[mis
         )
 
     def render(self) -> NDArray[np.uint8] | None:
-        """Return the newest frame, shape (120, 160, 3), in the mode ``rgb_array``; None otherwise."""
-        return np.repeat(self._batch.frames[0][..., None], 3, axis=2) if self.render_mode == "rgb_array" else None
+        """Return the newest picture, shape (120, 160, 3), in the mode ``rgb_array``; None otherwise."""
+        return _pictures(self._batch)[0] if self.render_mode == "rgb_array" else None
 
-    def _observation(self) -> NDArray[np.uint8]:
-        return np.array(self._batch.frames[0][..., None])
+    def _observation(self) -> Any:
+        values = _observations(self._batch)
+        return {name: value[0] for name, value in values.items()} if isinstance(values, dict) else values[0]
 
     def _info(self) -> dict[str, Any]:
         cars = np.zeros(1, np.int64)
@@ -220,7 +232,7 @@ class DeepRacerEnv(gymnasium.Env["NDArray[np.uint8]", Any]):  # type: ignore[mis
         }
 
 
-class DeepRacerVectorEnv(VectorEnv["NDArray[np.uint8]", Any, "NDArray[Any]"]):  # type: ignore[misc]
+class DeepRacerVectorEnv(VectorEnv[Any, Any, "NDArray[Any]"]):  # type: ignore[misc]
     """Many cars of `DeepRacerEnv` in one batch, each in an episode of its own.
 
     Actions, observations, rewards, ends and arguments are those of `DeepRacerEnv`, with a first axis of ``num_envs``.
@@ -266,7 +278,7 @@ class DeepRacerVectorEnv(VectorEnv["NDArray[np.uint8]", Any, "NDArray[Any]"]):  
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Begin an episode with every car.
 
         Args:
@@ -285,11 +297,11 @@ class DeepRacerVectorEnv(VectorEnv["NDArray[np.uint8]", Any, "NDArray[Any]"]):  
         self._options = options
         self._begin(np.arange(self.num_envs))
         self._has_ended[:] = False
-        return self._observations(), self._infos()
+        return _observations(self._batch), self._infos()
 
     def step(
         self, actions: Any
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    ) -> tuple[Any, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Act once with every car whose episode is under way; the others begin their next episode.
 
         Raises:
@@ -305,21 +317,16 @@ class DeepRacerVectorEnv(VectorEnv["NDArray[np.uint8]", Any, "NDArray[Any]"]):  
             terminated[driving], truncated[driving] = result.terminated, result.truncated
         self._begin(waiting)
         self._has_ended = terminated | truncated
-        return self._observations(), rewards, terminated, truncated, self._infos()
+        return _observations(self._batch), rewards, terminated, truncated, self._infos()
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """Return the newest frame of each car, shape (120, 160, 3), in the mode ``rgb_array``; None otherwise."""
-        if self.render_mode != "rgb_array":
-            return None
-        return tuple(np.repeat(frame[..., None], 3, axis=2) for frame in self._batch.frames)
+        """Return the newest picture of each car, shape (120, 160, 3), in the mode ``rgb_array``; None otherwise."""
+        return tuple(_pictures(self._batch)) if self.render_mode == "rgb_array" else None
 
     def _begin(self, cars: NDArray[np.intp]) -> None:
         for car in cars.tolist():
             self._batch.begin(car, _start(int(self._episodes[car]), self._max_steps, self._options))
             self._episodes[car] += self.num_envs
-
-    def _observations(self) -> NDArray[np.uint8]:
-        return self._batch.frames[..., None].copy()
 
     def _infos(self) -> dict[str, Any]:
         cars, present = np.arange(self.num_envs), np.ones(self.num_envs, np.bool_)
@@ -334,6 +341,26 @@ def _read_reward(reward: Reward, shipped: Path) -> tuple[str, str, RewardFunctio
         return "", "", RewardFunction.from_callable(reward)
     path = Path(reward) if reward else shipped
     return path.read_text("utf-8"), str(path), None
+
+
+def _observation_space(form: ObservationForm) -> spaces.Space[Any]:
+    pictures = spaces.Box(0, 255, form.inputs[form.camera], np.uint8)
+    if form.lidar is None:
+        return pictures
+    low, high = (LIDAR_NEAREST_M, LIDAR_CLIP_M) if form.lidar == LIDAR else (0.0, 1.0)
+    return spaces.Dict({form.camera: pictures, form.lidar: spaces.Box(low, high, form.inputs[form.lidar], np.float32)})
+
+
+def _observations(batch: BatchEnvironment) -> Any:
+    """Return what each car senses as the observation space of many cars has it; nothing in it changes later."""
+    form = batch.observation
+    values = form.sensor_values(batch.frames)
+    return values[form.camera] if form.lidar is None else values
+
+
+def _pictures(batch: BatchEnvironment) -> list[NDArray[np.uint8]]:
+    """Return what each car's camera, or its left eye, sees in three equal colours."""
+    return [np.repeat(pictures[0][..., None], 3, axis=2) for pictures in batch.observation.split(batch.frames)[0]]
 
 
 def _action_space(metadata: ModelMetadata) -> spaces.Space[Any]:

@@ -39,7 +39,7 @@ class Environment(Protocol):
 
     @property
     def frames(self) -> NDArray[np.uint8]:
-        """What each car sees, shape (num_cars, 120, 160), uint8."""
+        """What each car senses, shape (num_cars, *frame), uint8."""
 
     def begin(self, car: int, start: EpisodeStart) -> None:
         """Place a car at the start of an episode."""

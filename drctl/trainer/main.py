@@ -148,6 +148,7 @@ def _run(
     status: StatusFile,
 ) -> Outcome | None:
     from drctl.formats.hyperparameters import render_effective
+    from drctl.formats.observation import ObservationForm
     from drctl.simulation.vehicle.physics import resolve_physics
     from drctl.trainer.collection import CollectionStopped
     from drctl.trainer.events import EventWriter
@@ -174,7 +175,13 @@ def _run(
     shards: int | None = found[0].conditions["shards"] if found else None
     physics = resolve_physics(spec.physics, snapshot.metadata.version)
     cars = spec.cars_per_worker or -(-snapshot.hyperparameters.episodes_per_iteration // spec.workers)
-    collector.set_up(snapshot.environment(spec.seed, physics), cars, prints_steps=spec.sim_trace_log)
+    collector.set_up(
+        snapshot.environment(spec.seed, physics),
+        cars,
+        frame_shape=ObservationForm.of(snapshot.metadata).shape,
+        stack=snapshot.hyperparameters.stack_size,
+        prints_steps=spec.sim_trace_log,
+    )
     collector.poll()
 
     # Two seconds of imports: workers build their environments meanwhile.

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from drctl.errors import FailedError, NotSupportedError
 from drctl.formats.frozen_graph import encode_policy
-from drctl.formats.network_layout import NETWORKS
+from drctl.formats.observation import layout_of
 from drctl.simulation.random import STREAM_SHUFFLE, keyed_permutation
 from drctl.trainer import learner_state
 from drctl.trainer.cuda_graph import CudaGraph
@@ -29,7 +29,7 @@ from drctl.trainer.optimizer import Adam
 from drctl.trainer.policies import NetworkPolicy
 from drctl.trainer.precision import Precision, PrecisionRequest, compute_dtype, compute_reproducibly, precision_on
 from drctl.trainer.shards import Shards, default_shards
-from drctl.trainer.transitions import Minibatch, Transitions, as_tensor
+from drctl.trainer.transitions import Minibatch, Transitions, as_tensor, final_observation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -156,8 +156,8 @@ class PpoLearner:
         count = shards if shards is not None and self._device.type == "cpu" else default_shards(self._device)
         self._shards = Shards(count)
         self.shards = count
-        layout = NETWORKS[metadata.neural_network]
-        self._network = ActorCritic(layout, metadata.num_actions, heads=heads, seed=seed, device=self._device)
+        self._layout = layout_of(metadata, hyperparameters.stack_size)
+        self._network = ActorCritic(self._layout, metadata.num_actions, heads=heads, seed=seed, device=self._device)
         self._optimizer = Adam(self._network.parameters, hyperparameters.learning_rate, self._shards)
         self._copies = self._network.copies_in(compute_dtype(self.precision))
         self._rows_at_once = _ROWS_AT_ONCE[self._device.type]
@@ -246,8 +246,7 @@ class PpoLearner:
                 name: self._network.canonical(name, parameter).cpu().numpy()
                 for name, parameter in self._network.parameters.items()
             }
-        metadata = self._metadata
-        return encode_policy(metadata.neural_network, metadata.num_actions, metadata.camera, weights)
+        return encode_policy(self._layout, self._metadata.num_actions, weights)
 
     def _policy(self, precision: Precision, *, is_greedy: bool) -> NetworkPolicy:
         return NetworkPolicy(
@@ -271,7 +270,7 @@ class PpoLearner:
         ]
         advantages = standardise(np.concatenate([estimate.advantages for estimate in estimates]))
         returns = np.concatenate([estimate.returns for estimate in estimates])
-        return Transitions(episodes, advantages, returns, self._device)
+        return Transitions(episodes, advantages, returns, self._device, self._layout.stack)
 
     def _judge_final_frames(self, episodes: Sequence[Episode]) -> list[float | None]:
         """Return the value behind each truncated episode, None for terminated ones."""
@@ -283,8 +282,9 @@ class PpoLearner:
                     continue
                 if episode.final_frame is None:
                     raise ValueError(f"episode {number} was cut off but has no final observation")
-                frame = as_tensor(episode.final_frame[np.newaxis]).to(self._device)
-                values[number] = float(self._network.forward(weights, frame)[1])
+                frames = final_observation(episode.frames, episode.final_frame, self._layout.stack)
+                seen = as_tensor(frames[np.newaxis]).to(self._device)
+                values[number] = float(self._network.forward(weights, seen)[1])
         return values
 
     def _step(self, transitions: Transitions, numbers: NDArray[np.int64]) -> Tensor:

@@ -20,8 +20,9 @@ class Episode:
 
     Attributes:
         start: What defined the episode.
-        frames: Observation of each decision, uint8, shape (T, 120, 160).
-        final_frame: Observation after the last decision, shape (120, 160); needed when the episode was truncated.
+        frames: What the car sensed before each decision, uint8, shape (T, 120, 160) for a single camera, otherwise as
+            `formats.observation` lays it out.
+        final_frame: What it sensed after the last decision; needed when the episode was truncated.
         actions: Numbers of the discrete actions, int64, shape (T,); or steering and speed in the network's normalised
             units before clipping, float32, shape (T, 2).
         log_probs: Logarithm of each action's probability (density) when it was drawn, float32, shape (T,).
@@ -73,7 +74,7 @@ class Policy(Protocol):
         collection keeps B fixed and pads: rows without a waiting car may hold anything.
 
         Args:
-            frames: uint8, shape (B, 120, 160).
+            frames: uint8, shape (B, *frame), or (B, stack, *frame) where the policy sees several frames at once.
             starts: Episode of each row, length B, all of one iteration.
             steps: Step of each row within its episode, from 0, int64, shape (B,).
         """

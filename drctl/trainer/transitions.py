@@ -26,7 +26,7 @@ class Minibatch:
     """Some transitions, on the device.
 
     Attributes:
-        frames: uint8, shape (B, 120, 160).
+        frames: uint8, shape (B, *frame), or (B, stack, *frame).
         actions: int64 (B,) or float32 (B, 2).
         log_probs: Of the actions when they were drawn, float32, shape (B,).
         advantages: Standardised, float32, shape (B,).
@@ -48,6 +48,7 @@ class Transitions:
         advantages: Standardised, shape (number of transitions,).
         returns: Same shape.
         device: Where minibatches are made.
+        stack: Frames that the network sees at once.
     """
 
     def __init__(
@@ -56,7 +57,11 @@ class Transitions:
         advantages: NDArray[np.float32],
         returns: NDArray[np.float32],
         device: torch.device,
+        stack: int = 1,
     ) -> None:
+        lengths = [len(episode) for episode in episodes]
+        self._firsts = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)  # where each transition's episode begins
+        self._stack = stack
         self._frames = [as_tensor(episode.frames) for episode in episodes]
         if device.type != "cpu":
             self._frames = [_on_device(self._frames, device)]
@@ -84,7 +89,10 @@ class Transitions:
         numbers = np.sort(numbers)
         index = self._index(numbers)
         batch = into or self._empty(len(numbers))
-        self._gather_frames(numbers, batch.frames)
+        if self._stack == 1:
+            self._gather_frames(numbers, batch.frames)
+        else:
+            self._gather_stacks(numbers, batch.frames)
         for source, target in (
             (self._actions, batch.actions),
             (self._log_probs, batch.log_probs),
@@ -95,8 +103,17 @@ class Transitions:
         return batch
 
     def _empty(self, count: int) -> Minibatch:
-        columns = (self._frames[0], self._actions, self._log_probs, self._advantages, self._returns)
-        return Minibatch(*(column.new_empty((count, *column.shape[1:])) for column in columns))
+        columns = (self._actions, self._log_probs, self._advantages, self._returns)
+        frame = self._frames[0].shape[1:]
+        frames = self._frames[0].new_empty((count, *frame) if self._stack == 1 else (count, self._stack, *frame))
+        return Minibatch(frames, *(column.new_empty((count, *column.shape[1:])) for column in columns))
+
+    def _gather_stacks(self, numbers: NDArray[np.int64], stacks: Tensor) -> None:
+        frames = torch.empty_like(stacks[:, 0])
+        for place in range(self._stack):
+            age = self._stack - 1 - place
+            self._gather_frames(np.maximum(numbers - age, self._firsts[numbers]), frames)
+            stacks[:, place] = frames
 
     def _gather_frames(self, numbers: NDArray[np.int64], frames: Tensor) -> None:
         stops = np.searchsorted(numbers, self._ends)
@@ -121,6 +138,23 @@ def _on_device(parts: Sequence[Tensor], device: torch.device) -> Tensor:
         whole[start : start + len(part)].copy_(part)
         start += len(part)
     return whole
+
+
+def final_observation(frames: NDArray[np.uint8], final: NDArray[np.uint8], stack: int) -> NDArray[np.uint8]:
+    """Return what a network sees after the last decision of an episode that was cut off.
+
+    Args:
+        frames: What was seen before each decision, shape (T, *frame).
+        final: What was seen after the last one, shape (*frame).
+        stack: Frames that the network sees at once.
+
+    Returns:
+        Shape (*frame) for one frame, (stack, *frame) for several.
+    """
+    if stack == 1:
+        return final
+    before = np.arange(len(frames) - stack + 1, len(frames)).clip(0)
+    return np.concatenate([frames[before], final[np.newaxis]])
 
 
 def as_tensor(array: NDArray[Any]) -> Tensor:

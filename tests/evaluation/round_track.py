@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from drctl.formats.frozen_graph import encode_policy
+from drctl.formats.network_layout import SHALLOW, network_layout
 
 RADIUS_M = 1.0  # ros2 turns 15 degrees of steering into 1 / 0.96 m: 0.64 tan(15) / 0.164 (simulator-facts 1.5)
 WIDTH_M = 1.0
@@ -45,7 +46,7 @@ def constant_graph(action, actions=3):
     weights = {f"{name}.weight": np.zeros(shape, np.float32) for name, shape in shapes.items()}
     weights |= {f"{name}.bias": np.zeros(shape[0], np.float32) for name, shape in shapes.items()}
     weights["policy.bias"][action] = 1.0
-    return encode_policy("DEEP_CONVOLUTIONAL_NETWORK_SHALLOW", actions, "FRONT_FACING_CAMERA", weights)
+    return encode_policy(network_layout(SHALLOW, {"FRONT_FACING_CAMERA": (120, 160, 1)}), actions, weights)
 
 
 class Script:
@@ -54,6 +55,9 @@ class Script:
     def __init__(self, plan):
         self.plan = plan
         self.step = -1
+
+    def begin(self):
+        pass
 
     def act(self, frame):
         assert frame.shape == (120, 160)

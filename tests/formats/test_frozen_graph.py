@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from drctl.errors import FormatError
-from drctl.formats.frozen_graph import encode_policy
-from drctl.formats.network_layout import DEEP, MIDDLE, NETWORKS, SHALLOW, input_node
+from drctl.formats import frozen_graph
+from drctl.formats.network_layout import DEEP, MIDDLE, NETWORK_NAMES, SHALLOW, input_node, network_layout
 from drctl.formats.policy_graph import inspect_policy
 
 PREFIX = "main_level/agent/main/online/"
@@ -20,6 +20,10 @@ TABLE = {
     "DEEP_CONVOLUTIONAL_NETWORK_DEEP": ([(32, 8, 4), (32, 4, 2), (64, 4, 2), (64, 3, 1)], [512, 512], [256, 128]),
 }
 FLAT = {SHALLOW: 11 * 16 * 64, MIDDLE: 25 * 35 * 64, DEEP: 3 * 6 * 64}
+
+
+def encode_policy(network, num_actions, sensor, weights):
+    return frozen_graph.encode_policy(network_layout(network, {sensor: (120, 160, 1)}), num_actions, weights)
 
 
 def random_weights(network, outputs, seed=7):
@@ -115,7 +119,7 @@ def test_openvino_computes_the_mean(network, frames, tmp_path):
 
 def test_names_operations_and_shapes_of_the_real_graph():
     graph = inspect_policy(encode_policy(SHALLOW, 12, FRONT, random_weights(SHALLOW, 12)), "model_48.pb")
-    assert (graph.sensor, graph.num_actions) == (FRONT, 12)
+    assert (graph.inputs, graph.num_actions) == ({FRONT: (120, 160, 1)}, 12)
     nodes = {name.removeprefix(PREFIX): node for name, node in graph.nodes.items()}
     assert len(nodes) == len(graph.nodes)
     camera = f"network_1/{FRONT}"
@@ -168,7 +172,7 @@ def test_the_size_is_that_of_the_real_file():
 
 def test_a_continuous_policy_has_its_mean_layer_and_the_same_output_name():
     graph = inspect_policy(encode_policy(DEEP, None, "LEFT_CAMERA", random_weights(DEEP, 2)), "f.pb")
-    assert (graph.sensor, graph.num_actions) == ("LEFT_CAMERA", None)
+    assert (graph.inputs, graph.num_actions) == ({"LEFT_CAMERA": (120, 160, 1)}, None)
     assert graph.nodes[f"{PREFIX}network_1/ppo_head_0/policy"].inputs == (
         f"{PREFIX}network_1/ppo_head_0/policy_mean/BiasAdd",
     )
@@ -177,16 +181,17 @@ def test_a_continuous_policy_has_its_mean_layer_and_the_same_output_name():
 
 
 def test_the_layout_table():
+    layouts = {name: network_layout(name, {FRONT: (120, 160, 1)}) for name in NETWORK_NAMES}
     found = {
         name: (
-            [(layer.filters, layer.kernel, layer.stride) for layer in layout.convolutions],
-            list(layout.embedder_dense),
+            [(layer.filters, layer.kernel, layer.stride) for layer in layout.camera.convolutions],
+            list(layout.camera.dense),
             list(layout.middleware_dense),
         )
-        for name, layout in NETWORKS.items()
+        for name, layout in layouts.items()
     }
     assert found == TABLE
-    assert {name: int(np.prod(layout.feature_map())) for name, layout in NETWORKS.items()} == FLAT
+    assert {name: int(np.prod(layout.camera.feature_map())) for name, layout in layouts.items()} == FLAT
 
 
 def test_weights_of_another_network_are_refused():

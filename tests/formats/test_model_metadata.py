@@ -158,31 +158,44 @@ def test_all_problems_at_once():
     assert len(problems_of(action_space=[{}, 1], version="x", neural_network="y", extra=0)) == 6
 
 
-@pytest.mark.parametrize("camera", ["FRONT_FACING_CAMERA", "LEFT_CAMERA", "observation"])
-def test_the_single_camera_is_supported_under_its_three_names(camera):
-    assert unsupported(parse(sensor=[camera], version=5)) == []
+@pytest.mark.parametrize("camera", ["FRONT_FACING_CAMERA", "LEFT_CAMERA", "observation", "STEREO_CAMERAS"])
+@pytest.mark.parametrize("lidar", [[], ["LIDAR"], ["SECTOR_LIDAR"], ["DISCRETIZED_SECTOR_LIDAR"]])
+@pytest.mark.parametrize("network", ["DEEP_CONVOLUTIONAL_NETWORK", "DEEP_CONVOLUTIONAL_NETWORK_DEEP"])
+def test_every_combination_of_sensors_and_networks_is_supported(camera, lidar, network):
+    metadata = parse(sensor=[camera, *lidar], version=5, neural_network=network)
+    assert metadata.sensors == (camera, *lidar)
+    assert unsupported(metadata) == []
 
 
 def test_what_comes_later_is_named():
-    metadata = parse(
-        sensor=["STEREO_CAMERAS", "LIDAR"],
-        action_space=BOUNDS,
-        action_space_type="continuous",
-        training_algorithm="SAC",
-    )
+    metadata = parse(action_space=BOUNDS, action_space_type="continuous", training_algorithm="SAC")
     assert metadata.training_algorithm == "sac"
-    problems = unsupported(metadata)
-    assert [problem.what for problem in problems] == [
-        "the sensor STEREO_CAMERAS is not in this version yet",
-        "the sensor LIDAR is not in this version yet",
-        "the training algorithm sac is not in this version yet",
+    assert [(problem.what, problem.where) for problem in unsupported(metadata)] == [
+        ("the training algorithm sac is not in this version yet", "model_metadata.json: training_algorithm")
     ]
-    assert {problem.where for problem in problems} == {
-        "model_metadata.json: sensor",
-        "model_metadata.json: training_algorithm",
-    }
 
 
-def test_observation_with_a_deep_network_is_named():
-    (problem,) = unsupported(parse(neural_network="DEEP_CONVOLUTIONAL_NETWORK_DEEP"))
-    assert problem.where == "model_metadata.json: neural_network"
+def test_what_a_lidar_cannot_do_is_said():
+    config = {"num_sectors": 4}
+    assert parse(sensor=["LEFT_CAMERA", "DISCRETIZED_SECTOR_LIDAR"], version=5, lidar_config=config).warnings == (
+        "the physical car has no DISCRETIZED_SECTOR_LIDAR: the model drives in simulation only",
+    )
+    assert parse(sensor=["LEFT_CAMERA", "SECTOR_LIDAR"], version=5, lidar_config=config).warnings == (
+        "lidar_config has no effect: DISCRETIZED_SECTOR_LIDAR is not among the sensors",
+    )
+
+
+def test_an_impossible_combination_and_its_lidar_are_refused_at_once():
+    problems = problems_of(
+        sensor=["LEFT_CAMERA", "STEREO_CAMERAS", "LIDAR", "SECTOR_LIDAR"],
+        lidar_config={"num_sectors": 5, "num_values_per_sector": 0, "clipping_dist": 20},
+    )
+    assert [problem.what.partition(":")[0] for problem in problems][:2] == [
+        "model_metadata MUST contain only 1 camera sensor",
+        "model_metadata contains more than 1 lidar sensor",
+    ]
+    assert sorted(problem.where for problem in problems[2:]) == [
+        "model_metadata.json: lidar_config.clipping_dist",
+        "model_metadata.json: lidar_config.num_sectors",
+        "model_metadata.json: lidar_config.num_values_per_sector",
+    ]

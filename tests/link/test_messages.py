@@ -36,6 +36,7 @@ ALL = [
     Setup("s-1", {"worlds": [["reinvent_base", None]], "seed": 2**63 - 1}, 20, prints_steps=True),
     make_tick(),
     make_tick(np.arange(20, dtype=np.int32), rows=200),
+    dataclasses.replace(make_tick(), frames=random.integers(0, 255, (2, 38464), dtype=np.uint8)),
     Act("s-1", 12, [{"car": 1, "start": {"phase": "training"}, "number": 3}], CARS, np.array([1, 4])),
     Act("s-1", 12, [], CARS, np.array([[0.5, -1], [0, 1]], np.float32)),
     Heartbeat("s-1", "waiting", 3),

@@ -42,7 +42,13 @@ def test_the_shipped_files_pass_and_leave_no_trace(project):
 def test_every_problem_is_reported_at_once_what_the_user_wrote_first(make_project):
     project = make_project(world_name="reinvent_bse", race_type="HEAD_TO_BOT")
     edit_json(project, "hyperparameters.json", lr=-1)
-    edit_json(project, "model_metadata.json", sensor=["FRONT_FACING_CAMERA", "LIDAR"])
+    edit_json(
+        project,
+        "model_metadata.json",
+        action_space_type="continuous",
+        action_space={"steering_angle": {"low": -30, "high": 30}, "speed": {"low": 0.5, "high": 1}},
+        training_algorithm="sac",
+    )
     (project.data_folder / "bucket" / "rl-deepracer-sagemaker").mkdir(parents=True)
     (project.data_folder / "bucket" / "rl-deepracer-sagemaker" / "old").write_text("a model")
     error = refused(project)
@@ -50,6 +56,14 @@ def test_every_problem_is_reported_at_once_what_the_user_wrote_first(make_projec
     assert sorted(codes) == ["conflict", "file_invalid", "not_supported", "not_supported", "track_invalid"]
     assert codes[-1] == "conflict"
     assert error.exit_status == 3
+
+
+def test_a_model_that_the_physical_car_cannot_drive_is_noted(project):
+    edit_json(project, "hyperparameters.json", stack_size=4)
+    edit_json(project, "model_metadata.json", sensor=["STEREO_CAMERAS", "DISCRETIZED_SECTOR_LIDAR"])
+    notes = [note.text for note in check(project).notes]
+    assert "stack_size=4: the physical car shows its model one frame, so this one drives in simulation only" in notes
+    assert any("the physical car has no DISCRETIZED_SECTOR_LIDAR" in note for note in notes)
 
 
 def test_later_parts_are_refused_by_name_with_the_fix(make_project):

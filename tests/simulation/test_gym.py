@@ -44,6 +44,53 @@ def test_spaces_are_those_of_the_shipped_files():
     assert environment.action_space == gymnasium.spaces.Discrete(5)
 
 
+@pytest.fixture
+def metadata_with(tmp_path):
+    """Return a function that writes a model of some sensors."""
+
+    def write(*sensors):
+        path = tmp_path / "sensors.json"
+        space = [{"steering_angle": 0, "speed": 1}, {"steering_angle": 20, "speed": 1}]
+        path.write_text(json.dumps({"action_space": space, "sensor": sensors, "version": 5}))
+        return path
+
+    return write
+
+
+def test_two_cameras_are_two_planes(metadata_with):
+    model = metadata_with("STEREO_CAMERAS")
+    environment = gymnasium.make(ENVIRONMENT_ID, model_metadata=model, render_mode="rgb_array").unwrapped
+    assert environment.observation_space == gymnasium.spaces.Box(0, 255, (120, 160, 2), np.uint8)
+    check_env(environment)
+    observation, _ = environment.reset(seed=0)
+    assert np.array_equal(environment.render()[..., 0], observation[..., 0])
+    assert not np.array_equal(observation[..., 0], observation[..., 1])
+
+
+def test_a_lidar_lies_beside_the_camera(metadata_with):
+    model = metadata_with("LIDAR", "LEFT_CAMERA")
+    environment = gymnasium.make(ENVIRONMENT_ID, model_metadata=model, render_mode="rgb_array").unwrapped
+    boxes = gymnasium.spaces
+    assert environment.observation_space == boxes.Dict(
+        {"LEFT_CAMERA": boxes.Box(0, 255, (120, 160, 1), np.uint8), "LIDAR": boxes.Box(0.15, 1.0, (64,), np.float32)}
+    )
+    check_env(environment)
+    before, _ = environment.reset(seed=0)
+    copy = {name: value.copy() for name, value in before.items()}
+    environment.step(1)
+    assert all(np.array_equal(before[name], copy[name]) for name in before)  # not overwritten by the step
+
+
+def test_sectors_are_zeros_and_ones(metadata_with):
+    vector = DeepRacerVectorEnv(2, model_metadata=metadata_with("LEFT_CAMERA", "DISCRETIZED_SECTOR_LIDAR"))
+    observations, _ = vector.reset(seed=0)
+    assert vector.observation_space.contains(observations)
+    sectors = observations["DISCRETIZED_SECTOR_LIDAR"].reshape(2, 8, 8)
+    assert sectors.sum(axis=2).max() == 1.0
+    # The start of reinvent_base is 1.3 m from the wall on the right: bin 5 of 0.25 m in the sector that looks there.
+    assert (sectors[0].argmax(axis=1)[sectors[0].any(axis=1)] == 5).any()
+
+
 def test_registering_twice_is_harmless():
     register()
     assert gymnasium.spec(ENVIRONMENT_ID).entry_point == "drctl.simulation.gym:DeepRacerEnv"

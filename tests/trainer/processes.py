@@ -40,6 +40,8 @@ class Processes:
         reward: Text of the reward function; None for the shipped one.
         entries: What the races of a multi-config run have of their own; empty for one race.
         pretrained: What the model begins with.
+        sensors: Of the model; None for the shipped ones.
+        stack: Frames that its network sees at once.
         settings: Settings that are not the default.
     """
 
@@ -55,6 +57,8 @@ class Processes:
         reward: str | None = None,
         entries: Sequence[Mapping[str, Any]] = (),
         pretrained: PretrainedSpec | None = None,
+        sensors: list[str] | None = None,
+        stack: int = 1,
         **settings: Any,
     ) -> None:
         self.folder = folder
@@ -62,11 +66,17 @@ class Processes:
         self.store = open_store(location)
         hyperparameters = json.loads((CUSTOM_FILES / "hyperparameters.json").read_text())
         hyperparameters.update(
-            num_episodes_between_training=episodes, num_epochs=1, term_cond_max_episodes=episodes * iterations
+            num_episodes_between_training=episodes,
+            num_epochs=1,
+            term_cond_max_episodes=episodes * iterations,
+            stack_size=stack,
         )
+        metadata = json.loads((CUSTOM_FILES / "model_metadata.json").read_text())
+        if sensors is not None:
+            metadata["sensor"] = sensors
         files = {
             "hyperparameters.json": json.dumps(hyperparameters).encode(),
-            "model_metadata.json": (CUSTOM_FILES / "model_metadata.json").read_bytes(),
+            "model_metadata.json": json.dumps(metadata).encode(),
             "reward_function.py": (reward or (CUSTOM_FILES / "reward_function.py").read_text()).encode(),
         }
         for name, data in files.items():

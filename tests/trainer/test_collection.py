@@ -11,11 +11,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from drctl.link.codec import MessageError
 from drctl.link.messages import Act, Bye, Heartbeat, Hello, RewardFailed, Setup, Tick
 from drctl.link.ticket import read_ticket
 from drctl.link.transport import TrainerLink, WorkerLink
 from drctl.simulation.episode import EpisodeStart
 from drctl.trainer.collection import CollectionStopped, Collector, EpisodeRewardError, FrameStore
+from drctl.trainer.collection.roster import Peer
 
 _spec = importlib.util.spec_from_file_location("fake_world", Path(__file__).parents[1] / "link" / "fake_world.py")
 fake_world = importlib.util.module_from_spec(_spec)
@@ -350,6 +352,17 @@ def test_a_lost_connection_is_noticed_without_waiting_for_patience(run):
         time.sleep(0.05)
     assert view.reason == "its connection is gone"
     assert "worker-9 lost: its connection is gone; 0 episodes go to others" in run.lines
+
+
+def test_frames_of_another_shape_than_the_sensors_have_are_no_tick():
+    peer = Peer(b"", Hello("worker-9", "here", 1, ""), 0.0)
+    setup = Setup("s", {}, 1, prints_steps=False)
+    peer.start_over(setup.setup, 1, (38464,))
+    peer.rows[0] = 3
+    waiting = np.array([0], np.int32)
+    peer.check(tick_of(setup, 0, waiting=waiting, frames=np.zeros((1, 38464), np.uint8)))
+    with pytest.raises(MessageError, match=r"frames have the shape \(120, 160\) instead of \(38464,\)"):
+        peer.check(tick_of(setup, 0, waiting=waiting, frames=np.zeros((1, 120, 160), np.uint8)))
 
 
 def test_frames_keep_their_content_while_their_memory_grows():

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from drctl.formats.network_layout import DEEP, MIDDLE, NETWORKS, SHALLOW
+from drctl.formats.network_layout import DEEP, MIDDLE, NETWORK_NAMES, SHALLOW, network_layout
 from drctl.trainer.networks import ActorCritic
 
 CPU = torch.device("cpu")
+NETWORKS = {name: network_layout(name, {"FRONT_FACING_CAMERA": (120, 160, 1)}) for name in NETWORK_NAMES}
 
 
 def make(network=SHALLOW, num_actions=5, heads="shared", seed=0):
@@ -23,7 +24,7 @@ def canonical_weights(network):
 def ordinary_trunk(layout, weights, scope=""):
     """The trunk as contract 6.3 writes it down: channels first, full kernels, /255, ReLU after every layer."""
     layers, channels = [], 1
-    for index, layer in enumerate(layout.convolutions):
+    for index, layer in enumerate(layout.camera.convolutions):
         convolution = nn.Conv2d(channels, layer.filters, layer.kernel, layer.stride)
         convolution.load_state_dict(
             {part: weights[f"{scope}embedder.conv.{index}.{part}"] for part in ("weight", "bias")}
@@ -31,7 +32,7 @@ def ordinary_trunk(layout, weights, scope=""):
         layers += [convolution, nn.ReLU()]
         channels = layer.filters
     layers.append(nn.Flatten())
-    dense = [f"{scope}embedder.dense.{index}" for index in range(len(layout.embedder_dense))]
+    dense = [f"{scope}embedder.dense.{index}" for index in range(len(layout.camera.dense))]
     dense += [f"{scope}middleware.{index}" for index in range(len(layout.middleware_dense))]
     for name in dense:
         units, width = weights[f"{name}.weight"].shape

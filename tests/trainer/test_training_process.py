@@ -7,6 +7,12 @@ import warnings
 import pytest
 from trainer.processes import KEYS, Processes
 
+from drctl.evaluation.graph_policy import GraphPolicy
+from drctl.evaluation.race import Race
+from drctl.evaluation.rules import RaceRules
+from drctl.formats.model_metadata import parse_model_metadata
+from drctl.simulation.environment_spec import EnvironmentSpec, WorldSpec
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
@@ -52,6 +58,61 @@ def test_a_killed_trainer_that_is_started_again_gives_what_an_uninterrupted_one_
     processes.finish()
     assert "Restoring from path" in processes.log("trainer")
     assert_same(processes.results(), uninterrupted)
+
+
+SEVERAL = {"sensors": ["STEREO_CAMERAS", "LIDAR"], "stack": 2, "iterations": 2, "steps": 60}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted_with_lidar(tmp_path_factory):
+    processes = Processes(tmp_path_factory.mktemp("lidar"), **SEVERAL)
+    processes.start()
+    assert processes.finish()["reason"] == "finished"
+    return processes.results()
+
+
+def test_a_killed_trainer_of_several_sensors_and_frames_goes_on_exactly(run, uninterrupted_with_lidar):
+    processes = run("several", **SEVERAL)
+    processes.start()
+    processes.wait_until(lambda: processes.manifest(1) is not None and processes.status().get("phase") == "collecting")
+    processes.kill_trainer()
+    processes.start_trainer()
+    processes.finish()
+    assert "Restoring from path" in processes.log("trainer")
+    assert_same(processes.results(), uninterrupted_with_lidar)
+
+
+def test_two_workers_with_a_lidar_learn_what_one_does(run, uninterrupted_with_lidar):
+    processes = run("two-lidars", workers=2, **SEVERAL)
+    processes.start()
+    processes.finish()
+    for number in range(3):
+        key = KEYS.frozen_graph(number)
+        assert processes.results()[key] == uninterrupted_with_lidar[key], key
+
+
+@pytest.mark.parametrize(
+    ("sensors", "stack"),
+    [
+        (["LEFT_CAMERA", "SECTOR_LIDAR"], 1),
+        (["DISCRETIZED_SECTOR_LIDAR", "observation"], 1),
+        (["FRONT_FACING_CAMERA"], 3),
+    ],
+)
+def test_a_training_of_these_sensors_leaves_a_graph_that_drives(run, sensors, stack):
+    processes = run("sensors", episodes=2, iterations=1, steps=40, trials=1, sensors=sensors, stack=stack)
+    processes.start()
+    assert processes.finish()["reason"] == "finished"
+    metadata = parse_model_metadata(processes.store.get(KEYS.model_metadata), "model_metadata.json")
+    driver = GraphPolicy(processes.store.get(KEYS.frozen_graph(1)), metadata, "model_1.pb")
+    spec = EnvironmentSpec(
+        worlds=(WorldSpec("reinvent_base"),),
+        metadata=processes.store.get(KEYS.model_metadata).decode(),
+        physics="ros2",
+        reward_source="def reward_function(params):\n    return 1.0\n",
+    )
+    (lap,) = Race(spec, RaceRules(laps=1, is_continuous=False, max_resets=0), driver).run().laps
+    assert lap.progress_percent > 0.5
 
 
 def test_a_killed_worker_is_missed_by_nobody(run, uninterrupted):

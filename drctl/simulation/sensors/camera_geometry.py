@@ -28,11 +28,14 @@ PITCH_RAD: Final = radians(13.6)
 _LENS_IN_BODY_M: Final = (0.145294, 0.130326)
 """Ahead and up in base_link's own frame (simulator-facts 2.1)."""
 
-_NOSE_UP_RAD: Final = radians(1.39)
-"""simulator-facts 1.1."""
+NOSE_UP_RAD: Final = radians(1.39)
+"""Of the settled car (simulator-facts 1.1)."""
 
-LENS_FORWARD_M: Final = _LENS_IN_BODY_M[0] * cos(_NOSE_UP_RAD) - _LENS_IN_BODY_M[1] * sin(_NOSE_UP_RAD)
+LENS_FORWARD_M: Final = _LENS_IN_BODY_M[0] * cos(NOSE_UP_RAD) - _LENS_IN_BODY_M[1] * sin(NOSE_UP_RAD)
 """Ahead of base_link over level ground: 0.1421 m, since the nose-up car leans the lens back by 3 mm."""
+
+EYE_LEFT_M: Final = (0.03, -0.03)
+"""Where the left and the right eye of ``STEREO_CAMERAS`` sit beside the single camera (simulator-facts 2.1)."""
 
 HORIZON_ROW: Final = IMAGE_HEIGHT / 2 - FOCAL_LENGTH_PX * tan(PITCH_RAD)
 """29.5 from the top; 118 of 480 lines in the original's frames (simulator-facts 2.1)."""

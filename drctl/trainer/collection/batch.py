@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import mmap
 from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from drctl.link.messages import FRAME_HEIGHT, FRAME_WIDTH
+from drctl.link.messages import PLAIN_FRAME
 from drctl.trainer.rollout import Episode
 
 if TYPE_CHECKING:
@@ -21,19 +22,21 @@ if TYPE_CHECKING:
 FIRST_CAPACITY: Final = 1024
 """Frames, and steps, that there is room for at first: 68 s of driving at 15 steps per second."""
 
-FRAME_BYTES: Final = FRAME_HEIGHT * FRAME_WIDTH
-
 
 class FrameStore:
     """Frames of one episode in memory of its own.
 
     It grows by remapping, so nothing is copied and what is not filled takes no memory, and it goes back to the
     system at once when the last array on it is gone: an iteration's frames are most of what a trainer holds.
+
+    Args:
+        shape: Of a frame.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shape: tuple[int, ...] = PLAIN_FRAME) -> None:
+        self._shape = shape
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        self._memory = mmap.mmap(-1, FIRST_CAPACITY * FRAME_BYTES, flags=flags)
+        self._memory = mmap.mmap(-1, FIRST_CAPACITY * prod(shape), flags=flags)
         with contextlib.suppress(OSError):  # a kernel without huge pages
             # A page fault every fifth of a frame is half the time of a tick; a fault every 109 frames is nothing.
             self._memory.madvise(mmap.MADV_HUGEPAGE)
@@ -45,7 +48,7 @@ class FrameStore:
         return self._count
 
     def append(self, frame: NDArray[np.uint8]) -> None:
-        """Add a frame, shape (120, 160); not after `take`."""
+        """Add a frame; not after `take`."""
         if self._frames is None or self._count == len(self._frames):
             self._frames = None  # a mapping that arrays look into cannot be resized
             self._memory.resize(2 * len(self._memory))
@@ -54,11 +57,11 @@ class FrameStore:
         self._count += 1
 
     def take(self) -> NDArray[np.uint8]:
-        """Return all frames, shape (T, 120, 160), without a copy."""
+        """Return all frames, shape (T, *shape), without a copy."""
         return self._open_view()[: self._count]
 
     def _open_view(self) -> NDArray[np.uint8]:
-        self._frames = np.frombuffer(self._memory, np.uint8).reshape(-1, FRAME_HEIGHT, FRAME_WIDTH)
+        self._frames = np.frombuffer(self._memory, np.uint8).reshape(-1, *self._shape)
         return self._frames
 
 
@@ -67,16 +70,23 @@ class Batch:
 
     Args:
         starts: The episodes, one row each.
+        frame_shape: Shape of a frame.
+        stack: Frames that the policy sees at once, oldest first; the first one of an episode stands for those that are
+            missing.
     """
 
-    def __init__(self, starts: Sequence[EpisodeStart]) -> None:
+    def __init__(
+        self, starts: Sequence[EpisodeStart], frame_shape: tuple[int, ...] = PLAIN_FRAME, stack: int = 1
+    ) -> None:
         rows = len(starts)
         self.starts = starts
         self.steps = np.zeros(rows, np.int64)
         self.finished: dict[int, Episode] = {}
         self.total_steps = 0
-        self._frames = np.zeros((rows, FRAME_HEIGHT, FRAME_WIDTH), np.uint8)
-        self._stores = [FrameStore() for _ in range(rows)]
+        self._frame_shape = frame_shape
+        self._frames = np.zeros((rows, *frame_shape) if stack == 1 else (rows, stack, *frame_shape), np.uint8)
+        self._is_stacked = stack > 1
+        self._stores = [FrameStore(frame_shape) for _ in range(rows)]
         self._log_probs = np.empty((rows, FIRST_CAPACITY), np.float32)
         self._values = np.empty((rows, FIRST_CAPACITY), np.float32)
         self._rewards = np.empty((rows, FIRST_CAPACITY), np.float32)
@@ -95,17 +105,21 @@ class Batch:
         """Take back what was seen of an episode: it is driven again from its start."""
         self.total_steps -= int(self.steps[row])
         self.steps[row] = 0
-        self._stores[row] = FrameStore()
+        self._stores[row] = FrameStore(self._frame_shape)
 
     def observe(self, rows: NDArray[np.int64], frames: NDArray[np.uint8]) -> None:
         """Take in what the cars of some rows see.
 
         Args:
             rows: Shape (k,), each at most once.
-            frames: Shape (k, 120, 160).
+            frames: Shape (k, *frame_shape).
         """
         for row, frame in zip(rows.tolist(), frames, strict=True):
-            self._frames[row] = frame
+            if self._is_stacked and len(self._stores[row]):
+                self._frames[row, :-1] = self._frames[row, 1:]
+                self._frames[row, -1] = frame
+            else:
+                self._frames[row] = frame
             self._stores[row].append(frame)
 
     def decide(self, rows: NDArray[np.int64], policy: Policy) -> NDArray[Any]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from drctl.link.codec import MessageError
 from drctl.link.messages import (
+    PLAIN_FRAME,
     TERMINATED,
     TRUNCATED,
     Act,
@@ -109,6 +110,8 @@ class Collector:
         self._environment: dict[str, Any] | None = None
         self._cars = 0
         self._prints_steps = False
+        self._frame_shape: tuple[int, ...] = PLAIN_FRAME
+        self._stack = 1
         self._batch: Batch | None = None
         self._queue: list[int] = []
         self._failure: EpisodeRewardError | None = None
@@ -116,15 +119,26 @@ class Collector:
         self._checked = clock()
         self._waiting_since: float | None = None
 
-    def set_up(self, environment: Describable, cars: int, *, prints_steps: bool = False) -> None:
+    def set_up(
+        self,
+        environment: Describable,
+        cars: int,
+        *,
+        frame_shape: tuple[int, ...] = PLAIN_FRAME,
+        stack: int = 1,
+        prints_steps: bool = False,
+    ) -> None:
         """Tell all workers, present and future, what to simulate.
 
         Args:
             environment: What workers build.
             cars: Cars per worker.
+            frame_shape: Shape of what a car sees in one step.
+            stack: Frames that policies see at once.
             prints_steps: Whether workers print a ``SIM_TRACE_LOG`` line per training step.
         """
         self._environment, self._cars, self._prints_steps = environment.to_json(), cars, prints_steps
+        self._frame_shape, self._stack = frame_shape, stack
         for peer in self._present():
             self._start_over(peer)
 
@@ -151,7 +165,7 @@ class Collector:
             CollectionStopped: `should_stop` said so.
             EpisodeRewardError: The user's reward function failed.
         """
-        self._batch = Batch(starts)
+        self._batch = Batch(starts, self._frame_shape, self._stack)
         self._queue = list(range(len(starts)))
         for peer in self._present():
             if not peer.setup:
@@ -395,7 +409,7 @@ class Collector:
             peer.start_over("", 0)
             return
         self._setups += 1
-        peer.start_over(f"{self._token}-{self._setups}", self._cars)
+        peer.start_over(f"{self._token}-{self._setups}", self._cars, self._frame_shape)
         setup = Setup(peer.setup, self._environment, self._cars, self._prints_steps)
         if not self._link.send(peer.session, setup):
             self._lose(peer, "its connection is gone")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from drctl.link.codec import MessageError
-from drctl.link.messages import TRUNCATED
+from drctl.link.messages import PLAIN_FRAME, TRUNCATED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,6 +80,7 @@ class Peer:
         gone: ``lost``, ``left``, or None while it is there.
         reason: Why it is gone.
         has_failed: Whether its reward function failed.
+        frame_shape: Shape of what its cars see.
     """
 
     session: bytes
@@ -95,10 +96,11 @@ class Peer:
     gone: Literal["lost", "left"] | None = None
     reason: str = ""
     has_failed: bool = False
+    frame_shape: tuple[int, ...] = PLAIN_FRAME
 
-    def start_over(self, setup: str, cars: int) -> None:
+    def start_over(self, setup: str, cars: int, frame_shape: tuple[int, ...] = PLAIN_FRAME) -> None:
         """Forget everything but who it is."""
-        self.setup = setup
+        self.setup, self.frame_shape = setup, frame_shape
         self.rows = np.full(cars, NO_ROW, np.int64)
         self.tick, self.is_open, self.has_failed = -1, False, False
         self.waiting = self.acted = np.empty(0, np.int32)
@@ -148,6 +150,9 @@ class Peer:
             going_on = np.setdiff1d(going_on, tick.acted[tick.outcomes != 0])
         if not np.array_equal(tick.waiting, going_on) or len(tick.frames) != len(going_on):
             raise MessageError("not one frame per car that goes on")
+        for frames in (tick.frames, tick.final_frames):
+            if len(frames) and frames.shape[1:] != self.frame_shape:
+                raise MessageError(f"frames have the shape {frames.shape[1:]} instead of {self.frame_shape}")
 
     def view(self, now: float) -> WorkerView:
         """Return what status shows.
