@@ -38,6 +38,23 @@ def preview_container(plan: EvaluationPlan) -> Preview:
     )
 
 
+def refuse_running(plan: EvaluationPlan) -> None:
+    """Make sure that no container evaluates for a run already, such as one whose watcher was killed.
+
+    Raises:
+        ConflictError: One is at work, or containers of its name belong to somebody else.
+    """
+    refuse_foreign(plan.compose_project, plan.project)
+    alive = [one.name for one in find_containers(plan.compose_project) if one.status in _ALIVE]
+    if alive:
+        raise ConflictError(
+            f"an evaluation of run {plan.run_id} is under way in a container",
+            where=", ".join(alive),
+            expected="one evaluation per DR_RUN_ID at a time",
+            fix="drctl stop-evaluation, or choose another DR_RUN_ID",
+        )
+
+
 @contextlib.contextmanager
 def run_container(plan: EvaluationPlan, echo: Echo) -> Iterator[Iterator[str]]:
     """Start the container of an evaluation and give what it prints until it ends; then it is removed in any case.
@@ -47,18 +64,9 @@ def run_container(plan: EvaluationPlan, echo: Echo) -> Iterator[Iterator[str]]:
         echo: Gets each command that changes something.
 
     Raises:
-        ConflictError: One is at work already, or containers of that name belong to somebody else.
         FailedError: It cannot be started.
     """
     folder = Path(plan.folder)
-    refuse_foreign(plan.compose_project, plan.project)
-    if any(one.status in _ALIVE for one in find_containers(plan.compose_project)):
-        raise ConflictError(
-            f"an evaluation of run {plan.run_id} is under way in a container",
-            where=plan.part.name,
-            expected="one evaluation per DR_RUN_ID at a time",
-            fix="drctl stop-evaluation, or choose another DR_RUN_ID",
-        )
     (folder / COMPOSE_FILE).write_text(render_evaluation(plan))
     ensure_volume(evaluation_kernels(plan), echo, KERNELS_LABEL)
     try:
@@ -74,16 +82,21 @@ def run_container(plan: EvaluationPlan, echo: Echo) -> Iterator[Iterator[str]]:
         stop_container(folder, echo)
 
 
-def stop_container(folder: Path, echo: Echo = lambda _command: None) -> None:
-    """Remove the container of the evaluation of a folder; nothing where there is none.
+def stop_container(folder: Path, echo: Echo = lambda _command: None) -> bool:
+    """Remove the container of the evaluation of a folder.
 
     Args:
         folder: As `drctl.engines.evaluation_process.evaluation_folder` returns it.
         echo: Gets the command.
+
+    Returns:
+        False where there is none.
     """
-    if (folder / COMPOSE_FILE).exists():
-        run_docker([*_compose(folder), "down", "--timeout", "1", "--remove-orphans"], echo)
-        (folder / COMPOSE_FILE).unlink(missing_ok=True)
+    if not (folder / COMPOSE_FILE).exists():
+        return False
+    run_docker([*_compose(folder), "down", "--timeout", "1", "--remove-orphans"], echo)
+    (folder / COMPOSE_FILE).unlink(missing_ok=True)
+    return True
 
 
 def _lines(plan: EvaluationPlan) -> Iterator[str]:

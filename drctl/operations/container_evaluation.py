@@ -11,7 +11,7 @@ from drctl import errors
 from drctl.config.transfer import settings_to_json
 from drctl.engines.compose import give_to_container
 from drctl.engines.engine import Preview
-from drctl.engines.evaluation_container import preview_container, run_container
+from drctl.engines.evaluation_container import preview_container, refuse_running, run_container
 from drctl.engines.evaluation_process import evaluation_folder
 from drctl.errors import DrctlError, FailedError, Problem
 from drctl.operations.container_store import location_inside, provide_store, store_notes
@@ -35,6 +35,7 @@ def check_container_races(project: Project, request: EvaluationRequest, report: 
         DrctlError: What stands against it, all problems at once.
     """
     check_evaluation_machine(project)
+    refuse_running(plan_evaluation(project))
     for note in store_notes(project):
         report(note)
     provide_store(project, lambda command: report(Message(f"$ {command}")))

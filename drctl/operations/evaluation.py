@@ -216,11 +216,15 @@ def stop_evaluation(project: Project) -> Result:
     folder = evaluation_folder(project.root, run_id)
     stopped = stop_process(folder)
     # The process that watches a container takes it along, unless it was killed.
-    stop_container(folder)
+    was_left = stop_container(folder)
     clear_race(project)
-    data = {"run_id": run_id, "was_running": stopped is not None}
-    text = f"run {run_id} has no evaluation under way" if stopped is None else f"stopped: {stopped.description}"
-    return Result(data, (Message(text, "info" if stopped is None else "success"),))
+    if stopped is not None:
+        text = f"stopped: {stopped.description}"
+    elif was_left:
+        text = f"stopped the container of run {run_id}'s evaluation, which nobody watched any more"
+    else:
+        return Result({"run_id": run_id, "was_running": False}, (Message(f"run {run_id} has no evaluation under way"),))
+    return Result({"run_id": run_id, "was_running": True}, (Message(text, "success"),))
 
 
 def prepare_races(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from engines.engine_case import COMPOSE, RUN_ID, ask_docker, containers, kill_co
 import drctl as drctl_package
 from drctl.engines.compose import give_to_container
 from drctl.engines.docker import ensure_network, find_containers
+from drctl.engines.evaluation_process import find_evaluations
 from drctl.stack.container_stack import NETWORK
 from drctl.storage.location import create_bucket, open_store, project_store_location
 
@@ -105,6 +107,25 @@ def server_elsewhere(project, tmp_path, monkeypatch):
         yield settings, secret
     finally:
         ask_docker("rm", "--force", "--volumes", name)
+
+
+def test_an_evaluation_whose_watcher_was_killed_is_found_and_ended(project, capsys):
+    project.write_hyperparameters()
+    assert project.drctl("start-training", "-w") == 0
+    assert project.drctl("stop-training") == 0
+    assert project.drctl("eval", "-q", "--trials", "500") == 0
+    name = f"deepracer-eval-{RUN_ID}"
+    wait_for(lambda: [one.status for one in containers(name).values()] == ["running"])
+    (watcher,) = find_evaluations(project.root)
+    watcher.process.send(signal.SIGKILL)
+    wait_for(lambda: not find_evaluations(project.root))
+    capsys.readouterr()
+    assert project.drctl("eval") == 5
+    assert f"an evaluation of run {RUN_ID} is under way in a container" in capsys.readouterr().err
+    assert [one.status for one in containers(name).values()] == ["running"]
+    assert project.drctl("stop-evaluation") == 0
+    assert "which nobody watched any more" in capsys.readouterr().out
+    assert containers(name) == {}
 
 
 def test_a_store_elsewhere_takes_the_model_and_no_key_is_shown(project, server_elsewhere, capsys):
