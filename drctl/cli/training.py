@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,7 +64,8 @@ def start_training(
     if dry_run:
         from drctl.operations.dry_run import preview_training
 
-        return preview_training(project)
+        words = [f" --{name} {value}" for name, value in (("engine", engine), ("stack", stack)) if value is not None]
+        return replace(preview_training(project), next_steps=(f"drctl {COMMAND}{''.join(words)}",))
     if force and not resume and not project.settings.local_s3_pretrained:
         raise UsageError(
             "-f is for --resume and for DR_LOCAL_S3_PRETRAINED=True alone",

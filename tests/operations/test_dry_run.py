@@ -71,6 +71,7 @@ def test_the_file_is_shown_as_it_would_be_written(dry_run, project):
     _, document, _ = dry_run("--engine", "compose", "--output", "json")
     assert f"# {path}\n{json.loads(document)['data']['files'][str(path)]}" in out
     assert "$ docker compose --ansi never --file" in out
+    assert out.endswith("Next:\n  drctl start-training --engine compose\n")
 
 
 def test_an_evaluation_is_told_too(project, monkeypatch, capsys):
