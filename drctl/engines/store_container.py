@@ -90,16 +90,17 @@ class StoreContainer:
             ensure_volume(self._server.volume, self._echo)
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / COMPOSE_FILE
+        done = None
         if is_new or not file.exists():
             file.write_text(self._render())
-        done = run_docker(self._up(), self._echo)
-        if done.returncode or not self._is_well():
+            done = run_docker(self._up(), self._echo)
+        if (done is not None and done.returncode) or not self._is_well():
             words = [line for one in find_containers(STORE_PROJECT) for line in read_log(one.name, _LOG_LINES)]
             if is_new:
                 self.stop()
             raise UnavailableError(
                 "the store cannot be started",
-                where="\n".join([str(file), *last_words(done), *words]),
+                where="\n".join([str(file), *(last_words(done) if done else ()), *words]),
                 expected=f"an S3 server that is well within {_READY_LIMIT_S} s",
                 fix=f"docker compose --file {file} up shows all of it",
             )
