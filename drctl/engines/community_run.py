@@ -10,6 +10,7 @@ from drctl.engines.docker import ContainerFacts, Echo, list_containers, run_dock
 from drctl.engines.supervisor import EXIT_INTERRUPTED
 from drctl.errors import Problem
 from drctl.formats.log_lines import TERMINATION, WORKER_DONE, read_simapp_exception
+from drctl.stack.community_stack import SDK_FOLDER
 from drctl.stack.plan import RunPlan
 
 LOG_LINES: Final = 300
@@ -77,11 +78,18 @@ def stop_launched_trainers(plan: RunPlan, echo: Echo) -> None:
 
 
 def make_mounted_folders(plan: RunPlan) -> None:
-    """Make the folders of the project that containers mount; Docker would make them for root."""
+    """Make the folders that containers mount, where nobody else does; Docker would make them for root, or refuse."""
     for part in plan.parts:
         for mount in part.container.mounts if part.container else ():
-            if mount.source.startswith(f"{plan.project}/"):
+            if mount.source.startswith(f"{plan.project}/") or mount.source == SDK_FOLDER:
                 Path(mount.source).mkdir(parents=True, exist_ok=True)
+
+
+def remove_key_files(plan: RunPlan) -> None:
+    """Remove the store's access key as the containers of a run had it."""
+    for part in plan.parts:
+        for name in part.container.env_files if part.container else ():
+            Path(name).unlink(missing_ok=True)
 
 
 def _has_ended(containers: Sequence[ContainerFacts]) -> bool:

@@ -13,7 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from drctl.engines.community_run import LOG_LINES, describe_ending, make_mounted_folders, stop_launched_trainers
+from drctl.engines.community_run import (
+    LOG_LINES,
+    describe_ending,
+    make_mounted_folders,
+    remove_key_files,
+    stop_launched_trainers,
+)
 from drctl.engines.container_logs import follow_container, read_log, save_log
 from drctl.engines.docker import (
     KERNELS_LABEL,
@@ -119,6 +125,8 @@ class ComposeEngine:
         if was_running and at_once and state.reason != "finished":
             stopped: dict[str, Any] = {"reason": "stopped", "message": "stopped by its user at once", "exit_status": 0}
             state = replace(state, **stopped, problems=())
+        if plan.stack == "community":
+            remove_key_files(plan)
         write_state(run_folder, replace(state, phase="ended", parts=tuple(map(_ended, state.parts))))
         return was_running
 

@@ -78,7 +78,7 @@ def stack_problems(settings: Settings) -> list[Problem]:
         )
         if is_asked and settings.text(name) not in ("best", "last")
     ]
-    return [*problems, *_screen_problems(settings)]
+    return [*problems, *_mount_problems(settings), *_screen_problems(settings)]
 
 
 def stack_notes(settings: Settings, *, verb: str = "trains") -> list[Message]:
@@ -246,6 +246,20 @@ def container_host(project: Project, keys_file: Path) -> CommunityHost:
         x_authority=str(_x_authority()) if settings.host_x else None,
         display=_display(settings),
     )
+
+
+def _mount_problems(settings: Settings) -> list[Problem]:
+    names = ("DR_ROBOMAKER_MOUNT_SCRIPTS_DIR", "DR_ROBOMAKER_MOUNT_SIMAPP_DIR")
+    return [
+        Problem(
+            f"{name} is {settings.text(name)}, which is no folder of this machine",
+            where=str(settings.origin(name)),
+            expected="the whole path of a folder, such as /home/me/scripts",
+            fix=fix_for(name, "", settings.origin(name).source),
+        )
+        for name in names
+        if settings.text(name) and not (Path(settings.text(name)).is_absolute() and Path(settings.text(name)).is_dir())
+    ]
 
 
 def _screen_problems(settings: Settings) -> list[Problem]:

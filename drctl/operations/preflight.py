@@ -436,7 +436,7 @@ def _check_prefix(found: _Draft, *, wipe: bool, force: bool) -> None:
     if uses_images(found.project):
         check_clone(found.project.settings, found.store)
     if found.is_resume and uses_images(found.project):
-        raise _cannot_resume(found, where)
+        raise _cannot_resume(where)
     if found.is_resume:
         _check_resume(found, content, where, force=force)
     elif content.count and not wipe:
@@ -465,15 +465,13 @@ def _check_pretrained(found: _Draft, *, force: bool) -> None:
     found.notes.append(Message(source.describe()))
 
 
-def _cannot_resume(found: _Draft, where: str) -> NotSupportedError:
+def _cannot_resume(where: str) -> NotSupportedError:
     """Say how a training of the community images goes on: as a new model that begins with the old one's weights."""
-    prefix = found.project.settings.local_s3_model_prefix
     return NotSupportedError(
         "the community images cannot go on with a model where they stopped; they begin a new one with its weights",
         where=where,
         expected="a new prefix and the old one as the model to begin with",
-        fix=f"drctl config set DR_LOCAL_S3_PRETRAINED=True DR_LOCAL_S3_PRETRAINED_PREFIX={prefix} "
-        f"DR_LOCAL_S3_MODEL_PREFIX={prefix}-1 && drctl start-training",
+        fix="drctl increment-training && drctl start-training",
     )
 
 

@@ -49,6 +49,8 @@ def show_status(project: Project) -> Result:
         return Result(data, tuple(messages))
     if mine.is_running:
         return Result(data, tuple(messages), ("drctl logs-sagemaker -f", "drctl stop-training"))
+    if mine.stack == "community":  # the images cannot go on with a model where they stopped
+        return Result(data, tuple(messages), ("drctl eval", "drctl increment-training"))
     return Result(data, tuple(messages), () if mine.reason == "finished" else ("drctl start-training --resume",))
 
 

@@ -165,7 +165,11 @@ def stop_training(project: Project, *, engine: Engine | None = None) -> Result:
     state = engine.state(project.run_folder)
     reason = state.message if state else "stopped"
     plan = read_plan(project.run_folder)
-    steps = ("drctl eval",) if plan and plan.stack == "community" else ("drctl start-training --resume",)
+    steps = (
+        ("drctl eval", "drctl increment-training")
+        if plan and plan.stack == "community"
+        else ("drctl start-training --resume",)
+    )
     return Result(data, (Message(f"run {run_id} has ended: {reason}", "success"),), steps)
 
 

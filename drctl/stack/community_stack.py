@@ -26,7 +26,7 @@ _FEWEST_VNC_PORTS: Final = 20  # 5901-5920
 
 LAUNCHER_SERVICE: Final = "rl_coach"
 _DOCKER_SOCKET: Final = "/var/run/docker.sock"
-_SDK_FOLDER: Final = "/tmp/sagemaker"  # noqa: S108 - the SDK's, the same on this machine and inside
+SDK_FOLDER: Final = "/tmp/sagemaker"  # noqa: S108 - the SDK's, the same on this machine and inside
 
 _TRAIN: Final = "/opt/ml/code/sage-train.sh"
 _LAUNCH: Final = "source /root/sagemaker-venv/bin/activate && python3 /opt/ml/code/rl_coach/start.py"
@@ -273,7 +273,7 @@ def _launcher(settings: Settings, host: CommunityHost, job: TrainingJob) -> Part
         name=f"deepracer-{settings.run_id}-{LAUNCHER_SERVICE}-1",
         service=LAUNCHER_SERVICE,
         image=host.trainer_image,
-        mounts=(Mount(_DOCKER_SOCKET, _DOCKER_SOCKET), Mount(_SDK_FOLDER, _SDK_FOLDER)),
+        mounts=(Mount(_DOCKER_SOCKET, _DOCKER_SOCKET), Mount(SDK_FOLDER, SDK_FOLDER)),
         env_files=_env_files(host),
     )
     return Part("trainer", "trainer", (_LAUNCH,), environment, container=container)

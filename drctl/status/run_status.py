@@ -308,7 +308,7 @@ def _condition(
     if part.process is not None and part.process.is_suspended:
         return "suspended", f"suspended; kill -CONT {part.process.pid} lets it go on"
     if part.kind == "trainer":
-        return ("alive", str(trainer["phase"])) if trainer else ("late", "is loading")
+        return ("alive", str(trainer["phase"]).replace("_", " ")) if trainer else ("late", "is loading")
     if view is None or not _is_current(part, view):
         return "late", "has not joined the trainer yet"
     if view["state"] in JOINED:

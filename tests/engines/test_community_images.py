@@ -86,14 +86,9 @@ def test_a_training_runs_to_its_end_and_is_raced_and_cloned(project, capsys):
     assert project.drctl("start-training", "-q") == 5
     assert "drctl start-training -w moves it to the trash" in capsys.readouterr().err
     assert project.drctl("start-training", "--resume", "-q") == 3
-    assert f"DR_LOCAL_S3_PRETRAINED_PREFIX={PREFIX} DR_LOCAL_S3_MODEL_PREFIX={PREFIX}-1" in capsys.readouterr().err
-    clone = {
-        "DR_LOCAL_S3_PRETRAINED": "True",
-        "DR_LOCAL_S3_PRETRAINED_PREFIX": PREFIX,
-        "DR_LOCAL_S3_MODEL_PREFIX": f"{PREFIX}-1",
-        "DR_WORKERS": "1",
-    }
-    assert project.drctl("start-training", **clone) == 0
+    assert "drctl increment-training && drctl start-training" in capsys.readouterr().err
+    assert project.drctl("increment-training") == 0
+    assert project.drctl("start-training", DR_WORKERS="1") == 0
     capsys.readouterr()
     # The index names checkpoint 0: it lags behind the newest one, 2 (contract 1.4).
     assert {"model/model_1.pb", "model/model_2.pb"} <= keys_of(project, f"{PREFIX}-1")
@@ -165,6 +160,7 @@ def test_a_training_is_watched_and_stopped(project, capsys):
     assert project.drctl("stop-training") == 0
     assert "stopped by its user" in capsys.readouterr().out
     assert containers() == {}
+    assert not list((project.root / "tmp" / "secrets").glob("*.env"))
     assert "model/.lock" not in keys_of(project)
     assert (project.root / "data" / "logs" / "robomaker" / PREFIX).is_dir()
 

@@ -12,7 +12,7 @@ from drctl.engines.community_run import describe_ending, stop_launched_trainers
 from drctl.engines.compose import ComposeEngine, clear_container_run
 from drctl.engines.docker import ContainerFacts
 from drctl.engines.state import EngineState, PartState, write_state
-from drctl.stack.plan import Part, RestartPolicy, RunPlan, write_plan
+from drctl.stack.plan import Container, Part, RestartPolicy, RunPlan, read_plan, write_plan
 
 TRAINER = ContainerFacts("a" * 12, "deepracer-4-algo-1", "trainer", "/p", "running", "", 0, 100.0, 0.0, 0)
 WORKERS = [
@@ -147,6 +147,15 @@ def test_clearing_a_start_that_failed_removes_nothing_else(folder, tmp_path, mon
     assert not (folder / "plan.json").exists()
 
 
+def test_keys_of_a_run_that_has_ended_are_removed(folder, tmp_path):
+    keys = tmp_path / "keys.env"
+    keys.write_text("x")
+    plan = read_plan(folder)
+    part = replace(plan.parts[0], container=Container("n", "s", "i", env_files=(str(keys),)))
+    community_run.remove_key_files(replace(plan, parts=(part, plan.parts[1])))
+    assert not keys.exists()
+
+
 def test_the_launchers_trainer_is_found_by_its_variables(folder, monkeypatch):
     there = {
         "mine-algo-1-abcde": ["RUN_ID=4", "TRAINING_JOB_NAME=model", "X=1"],
@@ -156,7 +165,5 @@ def test_the_launchers_trainer_is_found_by_its_variables(folder, monkeypatch):
     removed = []
     monkeypatch.setattr(community_run, "list_containers", lambda name: there if name == "algo-1-" else {})
     monkeypatch.setattr(community_run, "run_docker", lambda words, _echo: removed.append(words))
-    from drctl.stack.plan import read_plan
-
     stop_launched_trainers(read_plan(folder), lambda _command: None)
     assert removed == [["rm", "--force", "mine-algo-1-abcde"]]

@@ -73,6 +73,14 @@ def test_the_images_take_best_or_last_alone():
     ]
 
 
+def test_mounted_folders_are_there(tmp_path):
+    wrong = {"robomaker_mount_scripts_dir": "scripts", "robomaker_mount_simapp_dir": str(tmp_path / "none")}
+    problems = stack_problems(Settings(docker_style="compose", simapp_source=SOURCE, **wrong))
+    assert [problem.what.split()[0] for problem in problems] == [f"DR_{name.upper()}" for name in wrong]
+    right = Settings(docker_style="compose", simapp_source=SOURCE, robomaker_mount_scripts_dir=str(tmp_path))
+    assert stack_problems(right) == []
+
+
 def test_an_x_server_needs_a_display_and_a_key(monkeypatch, tmp_path):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.setenv("XAUTHORITY", str(tmp_path / "key"))
@@ -118,10 +126,7 @@ def test_a_used_prefix_is_kept_and_a_resume_becomes_a_clone(images_project, tmp_
     assert "--resume" not in error.problems[0].fix
     error = refused(project, resume=True)
     assert isinstance(error, NotSupportedError)
-    assert error.problems[0].fix == (
-        "drctl config set DR_LOCAL_S3_PRETRAINED=True DR_LOCAL_S3_PRETRAINED_PREFIX=rl-deepracer-sagemaker "
-        "DR_LOCAL_S3_MODEL_PREFIX=rl-deepracer-sagemaker-1 && drctl start-training"
-    )
+    assert error.problems[0].fix == "drctl increment-training && drctl start-training"
 
 
 def test_a_clone_needs_a_model_of_the_images(tmp_path):
