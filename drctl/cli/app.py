@@ -71,7 +71,10 @@ def _configure(
     ] = False,
 ) -> None:
     chosen = {} if experiment is None else {"DR_EXPERIMENT_NAME": experiment}
-    ctx.obj = Invocation(detect_output(output), {**_read_overrides(assignments or []), **chosen}, project)
+    verbs = frozenset(getattr(ctx.command, "commands", ()))
+    ctx.obj = Invocation(
+        detect_output(output, experiment, verbs), {**_read_overrides(assignments or []), **chosen}, project
+    )
 
 
 def _build() -> typer.Typer:
@@ -109,8 +112,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         show_error(error, "", detect_output("text"))
         return error.exit_status
-    output = detect_output("json" if "--output=json" in general else "text")
     root = typer.main.get_command(app)
+    chosen = [word.partition("=")[2] for word in general if word.startswith("--experiment=")]
+    output = detect_output(
+        "json" if "--output=json" in general else "text",
+        chosen[-1] if chosen else None,
+        frozenset(getattr(root, "commands", ())),
+    )
     command = _command_words(root, words)
     try:
         outcome = root.main([*general, *(words or ["--help"])], prog_name="drctl", standalone_mode=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
@@ -30,18 +31,36 @@ class Output:
         format: ``text`` for people, ``json`` for programs.
         is_interactive: Standard output is a terminal and the format is text: a live display may be drawn.
         has_color: Colour may be used on standard output and standard error.
+        experiment: What ``-e`` said; commands that are shown repeat it.
+        verbs: First words of the program's commands.
     """
 
     format: OutputFormat = "text"
     is_interactive: bool = False
     has_color: bool = False
+    experiment: str | None = None
+    verbs: frozenset[str] = frozenset()
+
+    def retell(self, text: str) -> str:
+        """Return a text whose commands act on the experiment that this one acted on."""
+        if self.experiment is None or "drctl " not in text:
+            return text
+        verbs = "|".join(sorted(map(re.escape, self.verbs), key=len, reverse=True))
+        return re.sub(rf"\bdrctl (?=(?:{verbs})(?![\w-]))", f"drctl -e {self.experiment} ", text)
 
 
-def detect_output(chosen: OutputFormat) -> Output:
-    """Find out what the terminal can show; ``NO_COLOR`` and ``TERM=dumb`` count, a pipe gets plain text."""
+def detect_output(chosen: OutputFormat, experiment: str | None = None, verbs: frozenset[str] = frozenset()) -> Output:
+    """Find out what the terminal can show; ``NO_COLOR`` and ``TERM=dumb`` count, a pipe gets plain text.
+
+    Args:
+        chosen: ``--output``.
+        experiment: See `Output`.
+        verbs: See `Output`.
+    """
     is_terminal = sys.stdout.isatty() and chosen == "text"
     is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    return Output(chosen, is_interactive=is_terminal, has_color=is_terminal and sys.stderr.isatty() and not is_plain)
+    has_color = is_terminal and sys.stderr.isatty() and not is_plain
+    return Output(chosen, is_interactive=is_terminal, has_color=has_color, experiment=experiment, verbs=verbs)
 
 
 def show(result: Result, command: str, output: Output) -> None:
@@ -55,7 +74,7 @@ def show(result: Result, command: str, output: Output) -> None:
         output: For whom.
     """
     if output.format == "json":
-        _print_json(envelope(command, result))
+        _print_json(envelope(command, result), output)
         return
     for message in result.messages:
         show_message(message, output)
@@ -78,7 +97,7 @@ def show_message(message: Message, output: Output) -> None:
 def show_error(error: DrctlError, command: str, output: Output) -> None:
     """Print an error: all its problems on standard error, or the envelope on standard output with JSON."""
     if output.format == "json":
-        _print_json(error_envelope(command, error))
+        _print_json(error_envelope(command, error), output)
         return
     for problem in error.problems:
         head, *rest = error_lines(problem.code or error.code, problem)
@@ -132,11 +151,17 @@ def error_envelope(command: str, error: DrctlError) -> dict[str, Any]:
     return {**envelope(command, Result(exit_status=error.exit_status)), "errors": problems}
 
 
-def _print_json(document: dict[str, Any]) -> None:
+def _print_json(document: dict[str, Any], output: Output) -> None:
+    for message in document["messages"]:
+        message["text"] = output.retell(message["text"])
+    for problem in document["errors"]:
+        problem["fix"] = problem["fix"] and output.retell(problem["fix"])
+    document["next_steps"] = [output.retell(step) for step in document["next_steps"]]
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def _print(text: str, output: Output, *, color: str | None = None, file: TextIO | None = None) -> None:
+    text = output.retell(text)
     if output.has_color and color:
         text = typer.style(text, fg=color)
     typer.echo(text, file=file, color=output.has_color)

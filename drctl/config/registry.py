@@ -187,6 +187,8 @@ def fix_for(name: str, value: str, source: str) -> str:
         return f"unset {name}"
     if source == "--set":
         return f"--set {name}={value}" if value else f"leave --set {name} out"
+    if source.rpartition("/")[2].startswith("worker-"):
+        return f"set {name}={value} in {source}"
     return f"drctl config set {name}={value}"
 
 

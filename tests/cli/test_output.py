@@ -95,3 +95,15 @@ def test_warnings_go_to_standard_error(capsys):
 def test_color_is_for_terminals(capsys, has_color, expected):
     show(Result({}, (Message("fine", "success"),)), "x", Output(has_color=has_color))
     assert capsys.readouterr().out == expected
+
+
+def test_commands_that_are_shown_act_on_the_same_experiment(capsys):
+    output = Output(experiment="fast", verbs=frozenset({"start-training", "config", "undo"}))
+    text = "this drctl cannot; drctl config set A=1, drctl start-training-not, drctl -e x start-training"
+    result = Result(messages=(Message(text),), next_steps=("drctl start-training",))
+    show(result, "check", output)
+    assert capsys.readouterr().out.splitlines() == [
+        "this drctl cannot; drctl -e fast config set A=1, drctl start-training-not, drctl -e x start-training",
+        "Next:",
+        "  drctl -e fast start-training",
+    ]
