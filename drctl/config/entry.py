@@ -51,7 +51,7 @@ def read_entries(
         environment: The shell's variables.
 
     Returns:
-        The entries, and what is odd and harmless, one line each.
+        The entries, none where there is one worker only, and what is odd and harmless, one line each.
 
     Raises:
         ConfigError: Everything that is wrong with the files, at once.
@@ -74,6 +74,7 @@ def read_entries(
     if problems:
         raise ConfigError.from_problems(problems)
     if project.settings.workers == 1:
+        entries.clear()
         notes.append("DR_TRAIN_MULTI_CONFIG has no effect with one worker; raise DR_WORKERS")
     folder = (project.root / run_file).parent
     for path in sorted(folder.glob("worker-*.env")):

@@ -58,7 +58,7 @@ class Project:
         Raises:
             ValueError: The project was read without its entries.
         """
-        if self.settings.train_multi_config and not self.entries:
+        if self.settings.train_multi_config and self.settings.workers > 1 and not self.entries:
             raise ValueError("a multi-config run's races are read by load_project(..., with_entries=True)")
         return self.entries or (self.settings,)
 

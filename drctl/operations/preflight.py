@@ -5,14 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from drctl.config.registry import fix_for, idle_settings, refused_settings
 from drctl.errors import (
     ConfigError,
-    ConflictError,
     DrctlError,
     FormatError,
     NotSupportedError,
@@ -21,22 +19,19 @@ from drctl.errors import (
     UnavailableError,
     combine_errors,
 )
-from drctl.formats.hyperparameters import Hyperparameters, parse_hyperparameters
-from drctl.formats.model_metadata import ModelMetadata, parse_model_metadata, unsupported
+from drctl.formats.hyperparameters import parse_hyperparameters
+from drctl.formats.model_metadata import parse_model_metadata, unsupported
 from drctl.formats.object_keys import ModelKeys
-from drctl.operations.community import check_clone, stack_notes, stack_problems, uses_images
+from drctl.operations.community import stack_notes, stack_problems, uses_images
 from drctl.operations.container_store import store_notes
 from drctl.operations.containers import check_machine, is_in_containers
-from drctl.operations.finding import Finding
 from drctl.operations.machine_check import check_disk, check_gpu, check_port
-from drctl.operations.prefix import PrefixContent, read_prefix
-from drctl.operations.pretrained import find_pretrained, refuse_unlike
+from drctl.operations.prefix_check import check_prefix, check_pretrained
+from drctl.operations.preparation import CheckedFiles, Draft, PlanBasis, Preparation
 from drctl.operations.snapshot import (
     HYPERPARAMETERS,
     MODEL_METADATA,
     REWARD_FUNCTION,
-    UserFiles,
-    describe_differences,
     gather_files,
     has_local_files,
 )
@@ -48,9 +43,6 @@ from drctl.storage.location import open_store, project_store_location
 if TYPE_CHECKING:
     from drctl.config.project import Project
     from drctl.simulation.track.track import Track
-    from drctl.storage.location import StoreLocation
-    from drctl.storage.objects import ObjectStore
-    from drctl.trainer.spec import PretrainedSpec
 
 COMMAND: Final = "start-training"
 PROBE: Final = "write-test"
@@ -64,99 +56,6 @@ _NEEDED: Final = {
     "zmq": "sim",
     "msgpack": "sim",
 }
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """What a start needs to know; nothing stands against it.
-
-    Attributes:
-        project: The project.
-        is_resume: Continue an earlier training.
-        location: Where the bucket is.
-        store: The bucket.
-        keys: Object keys of the model.
-        files: The user's files.
-        content: What lies under the prefix.
-        differences: What of the files differs from the snapshot that is resumed.
-        notes: What is worth knowing and wrong in no way.
-        pretrained: What a new model begins with; None for an untrained network.
-    """
-
-    project: Project
-    is_resume: bool
-    location: StoreLocation
-    store: ObjectStore
-    keys: ModelKeys
-    files: UserFiles
-    content: PrefixContent
-    differences: tuple[str, ...]
-    notes: tuple[Message, ...]
-    pretrained: PretrainedSpec | None = None
-
-
-@dataclass(frozen=True)
-class PlanBasis:
-    """What a plan is made of; a `Preparation` has it too.
-
-    Attributes:
-        project: The project.
-        location: Where the bucket is.
-        keys: Object keys of the model.
-        files: The user's files; None when they are in a bucket that was not asked.
-        notes: What is worth knowing and wrong in no way.
-        pretrained: What a new model begins with; not looked up where nothing is started.
-    """
-
-    project: Project
-    location: StoreLocation
-    keys: ModelKeys
-    files: UserFiles | None
-    notes: tuple[Message, ...]
-    pretrained: PretrainedSpec | None = None
-
-
-@dataclass
-class _Draft:
-    """A preparation while it is checked: each check fills in what it finds, and does without what others missed."""
-
-    project: Project
-    is_resume: bool
-    provide_store: Callable[[], None]
-    is_refused: bool = False
-    location: StoreLocation | None = None
-    store: ObjectStore | None = None
-    keys: ModelKeys | None = None
-    files: UserFiles | None = None
-    hyperparameters: Hyperparameters | None = None
-    metadata: ModelMetadata | None = None
-    content: PrefixContent | None = None
-    differences: list[str] = field(default_factory=list)
-    notes: list[Message] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    pretrained: PretrainedSpec | None = None
-
-    @property
-    def has_folder_store(self) -> bool:
-        """Whether the store is a folder of this machine."""
-        return self.location is not None and self.location.kind == "directory"
-
-    def finish(self) -> Preparation:
-        """Return the result; every check has passed."""
-        if not (self.location and self.store and self.keys and self.files and self.content):
-            raise RuntimeError("a check passed and left nothing")
-        return Preparation(
-            self.project,
-            self.is_resume,
-            self.location,
-            self.store,
-            self.keys,
-            self.files,
-            self.content,
-            tuple(self.differences),
-            tuple(self.notes),
-            self.pretrained,
-        )
 
 
 def prepare(
@@ -182,9 +81,9 @@ def prepare(
     Raises:
         DrctlError: Everything that stands against the start; see `combine_errors`.
     """
-    found = _Draft(project, resume, provide_store)
+    found = Draft(project, resume, provide_store)
     errors: list[DrctlError] = []
-    checks: list[Callable[[_Draft], None]] = [
+    checks: list[Callable[[Draft], None]] = [
         _check_settings,
         _check_containers,
         _open_store,
@@ -196,8 +95,8 @@ def prepare(
         lambda draft: check_gpu(draft.project),
         lambda draft: check_port(draft.project),
         lambda draft: check_disk(draft.project, has_folder_store=draft.has_folder_store),
-        lambda draft: _check_prefix(draft, wipe=wipe, force=force),
-        lambda draft: _check_pretrained(draft, force=force),
+        lambda draft: check_prefix(draft, wipe=wipe, force=force),
+        lambda draft: check_pretrained(draft, force=force),
     ]
     for check in checks:
         try:
@@ -224,21 +123,6 @@ def check_without_starting(project: Project) -> PlanBasis:
     return PlanBasis(project, found.location, found.keys, found.files, (*found.notes, *_worker_notes(found)))
 
 
-@dataclass(frozen=True)
-class CheckedFiles:
-    """A project's files, against which nothing stands.
-
-    Attributes:
-        files: The user's files.
-        findings: What is odd about them.
-        notes: What else is worth knowing.
-    """
-
-    files: UserFiles
-    findings: tuple[Finding, ...]
-    notes: tuple[Message, ...]
-
-
 def check_files(project: Project) -> CheckedFiles:
     """Check the project's files as `check_without_starting` does.
 
@@ -258,8 +142,8 @@ def check_files(project: Project) -> CheckedFiles:
     return CheckedFiles(found.files, tuple(found.findings), tuple(notes))
 
 
-def _check_offline(project: Project) -> _Draft:
-    found = _Draft(project, is_resume=False, provide_store=lambda: None)
+def _check_offline(project: Project) -> Draft:
+    found = Draft(project, is_resume=False, provide_store=lambda: None)
     settings = project.settings
     found.keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
     found.location = project_store_location(project)
@@ -281,14 +165,11 @@ def _check_offline(project: Project) -> _Draft:
     return found
 
 
-STEP_CAP: Final = "max_steps_per_iteration"
-"""Name of the step cap among a checkpoint's conditions."""
-
 # What the user wrote comes before what the machine lacks, and that before what exists already.
 _ORDER: Final = {3: 0, 4: 1, 5: 2}
 
 
-def _check_settings(found: _Draft) -> None:
+def _check_settings(found: Draft) -> None:
     refused = (problem for race in found.project.races for problem in refused_settings(race, COMMAND))
     problems = list(dict.fromkeys(refused))
     found.notes += [Message(text, "warning") for text in idle_settings(found.project.settings)]
@@ -300,7 +181,7 @@ def _check_settings(found: _Draft) -> None:
         raise NotSupportedError.from_problems(problems)
 
 
-def _check_containers(found: _Draft) -> None:
+def _check_containers(found: Draft) -> None:
     if not is_in_containers(found.project):
         return
     found.notes += store_notes(found.project)
@@ -311,7 +192,7 @@ def _check_containers(found: _Draft) -> None:
         raise
 
 
-def _open_store(found: _Draft) -> None:
+def _open_store(found: Draft) -> None:
     settings = found.project.settings
     found.keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
     if found.is_refused and settings.docker_style != "process":
@@ -321,7 +202,7 @@ def _open_store(found: _Draft) -> None:
     found.store = open_store(found.location)
 
 
-def _check_files(found: _Draft) -> None:
+def _check_files(found: Draft) -> None:
     if found.store is None or found.location is None:
         return
     files = found.files = gather_files(found.project, found.store, found.location)
@@ -347,7 +228,7 @@ def _check_files(found: _Draft) -> None:
         raise combine_errors(errors)
 
 
-def _check_reward(found: _Draft) -> None:
+def _check_reward(found: Draft) -> None:
     if _missing_packages(found) or not _can_simulate():
         return  # `_check_packages` says so where it matters
     from drctl.operations.action_check import check_actions
@@ -396,7 +277,7 @@ def load_tracks(project: Project) -> tuple[list[Track], list[Problem]]:
     return list(tracks.values()), problems
 
 
-def _missing_packages(found: _Draft) -> list[str]:
+def _missing_packages(found: Draft) -> list[str]:
     if uses_images(found.project):
         return []
     # In containers only the reward function is tried here; the images have the rest.
@@ -408,7 +289,7 @@ def _can_simulate() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("numpy", "numba"))
 
 
-def _check_packages(found: _Draft) -> None:
+def _check_packages(found: Draft) -> None:
     missing = _missing_packages(found)
     if missing:
         extras = ", ".join(sorted({_NEEDED[name] for name in missing}))
@@ -419,102 +300,7 @@ def _check_packages(found: _Draft) -> None:
         )
 
 
-def _check_prefix(found: _Draft, *, wipe: bool, force: bool) -> None:
-    if found.store is None or found.keys is None:
-        return
-    content = found.content = read_prefix(found.store, found.keys)
-    where = f"{found.store.name}/{found.keys.prefix}"
-    if content.holder_here is not None:
-        pid = content.holder_here
-        raise ConflictError(
-            f"the model {found.keys.prefix} is being trained now",
-            where=f"process {pid} of this machine",
-            expected="one training per model",
-            fix=f"drctl stop-training in the project of process {pid} (ls -l /proc/{pid}/cwd), "
-            "or choose another DR_LOCAL_S3_MODEL_PREFIX",
-        )
-    if uses_images(found.project):
-        check_clone(found.project.settings, found.store)
-    if found.is_resume and uses_images(found.project):
-        raise _cannot_resume(where)
-    if found.is_resume:
-        _check_resume(found, content, where, force=force)
-    elif content.count and not wipe:
-        raise ConflictError(
-            f"the prefix {found.keys.prefix} is in use: {content.describe()}",
-            where=where,
-            expected="an empty prefix",
-            fix=("" if uses_images(found.project) else "drctl start-training --resume goes on with it; ")
-            + "drctl start-training -w moves it to the trash; "
-            "drctl config set DR_LOCAL_S3_MODEL_PREFIX=NAME keeps both",
-        )
-
-
-def _check_pretrained(found: _Draft, *, force: bool) -> None:
-    if uses_images(found.project):
-        return  # `_check_prefix` has looked at it
-    if not found.project.settings.local_s3_pretrained or not (found.location and found.metadata and found.content):
-        return
-    if found.is_resume and found.content.last_checkpoint is not None:
-        return  # it has begun already
-    if found.hyperparameters is None:
-        return
-    source = find_pretrained(found.project, found.location)
-    refuse_unlike(found.project, source, found.metadata, found.hyperparameters, force=force)
-    found.pretrained = source.spec
-    found.notes.append(Message(source.describe()))
-
-
-def _cannot_resume(where: str) -> NotSupportedError:
-    """Say how a training of the community images goes on: as a new model that begins with the old one's weights."""
-    return NotSupportedError(
-        "the community images cannot go on with a model where they stopped; they begin a new one with its weights",
-        where=where,
-        expected="a new prefix and the old one as the model to begin with",
-        fix="drctl increment-training && drctl start-training",
-    )
-
-
-def _check_resume(found: _Draft, content: PrefixContent, where: str, *, force: bool) -> None:
-    if not content.has_snapshot:
-        there = content.describe() if content.count else "it is empty"
-        raise ConflictError(
-            f"there is no training to resume under the prefix {found.project.settings.local_s3_model_prefix}: {there}",
-            where=where,
-            expected="a model that drctl has trained",
-            fix="drctl start-training",
-        )
-    if found.files is None or found.keys is None or found.store is None:
-        return
-    params_file = found.project.settings.local_s3_training_params_file
-    found.differences = describe_differences(found.files, found.keys, params_file, found.store)
-    cap, former_cap = found.project.settings.train_max_steps_per_iteration, content.conditions.get(STEP_CAP)
-    if STEP_CAP in content.conditions and cap != former_cap:
-        found.differences.append(f"DR_TRAIN_MAX_STEPS_PER_ITERATION was {former_cap or 'unset'}, is {cap or 'unset'}")
-    if found.differences and not force:
-        raise ConflictError(
-            "files or settings differ from those the model was trained with",
-            where="\n".join([where, *found.differences]),
-            expected="the same files and settings, so that the training goes on exactly",
-            fix="drctl start-training --resume -f goes on with the files as they are now",
-        )
-    found.notes += _condition_notes(found, content)
-
-
-def _condition_notes(found: _Draft, content: PrefixContent) -> list[Message]:
-    """Name the settings that a resume takes from the checkpoint, where they differ."""
-    settings, conditions = found.project.settings, content.conditions
-    wanted: dict[str, object] = {"seed": settings.seed, "network_heads": settings.network_heads}
-    if settings.physics != "auto":
-        wanted["physics"] = settings.physics
-    return [
-        Message(f"DR_{name.upper()}={value} has no effect: the model goes on with {conditions[name]}", "warning")
-        for name, value in wanted.items()
-        if name in conditions and conditions[name] != value
-    ]
-
-
-def _check_writing(found: _Draft) -> None:
+def _check_writing(found: Draft) -> None:
     """Make sure that the store takes objects, where nothing will see the one that tells."""
     if found.store is None or found.keys is None:
         return
@@ -523,7 +309,7 @@ def _check_writing(found: _Draft) -> None:
     found.store.delete(key)
 
 
-def _check_stop_rule(found: _Draft) -> None:
+def _check_stop_rule(found: Draft) -> None:
     rules = found.hyperparameters
     settings = found.project.settings
     if rules is None:
@@ -548,7 +334,7 @@ def _check_stop_rule(found: _Draft) -> None:
         )
 
 
-def _check_entries(found: _Draft) -> None:
+def _check_entries(found: Draft) -> None:
     """Refuse a multi-config run in which a race would never be driven, and name one that would never be judged."""
     races, rules = len(found.project.entries), found.hyperparameters
     if races < 2 or rules is None:
@@ -570,7 +356,7 @@ def _check_entries(found: _Draft) -> None:
         found.notes.append(Message(text, "warning"))
 
 
-def _worker_notes(found: _Draft) -> list[Message]:
+def _worker_notes(found: Draft) -> list[Message]:
     if found.hyperparameters is None:
         return []
     episodes, workers = found.hyperparameters.episodes_per_iteration, found.project.settings.workers

@@ -38,7 +38,8 @@ from drctl.operations.community import (
 )
 from drctl.operations.container_store import provide_store, stop_store
 from drctl.operations.containers import is_in_containers, plan_containers
-from drctl.operations.preflight import PlanBasis, Preparation, prepare
+from drctl.operations.preflight import prepare
+from drctl.operations.preparation import PlanBasis, Preparation
 from drctl.result import Level, Message, Result
 from drctl.stack.drctl_stack import RunFolders, gpu_ids, trainer_spec, training_plan
 from drctl.stack.plan import RestartPolicy, read_plan
