@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import threading
+import time
 
 import pytest
 
@@ -157,6 +158,21 @@ def test_the_image_of_the_store(make_project, compose_project):
     assert store_image(compose_project()).startswith("drctl/store:")
     assert "CVE-2025-62506" in store_notes(make_project(minio_image="latest"))[0].text
     assert store_notes(make_project()) == ()  # what `drctl init` writes
+
+
+@pytest.mark.parametrize("zone", ["UTC", "<+0530>-05:30", "<-0300>+03:00"])
+def test_an_evaluation_in_a_container_has_the_time_of_this_machine(compose_project, docker, monkeypatch, zone):
+    """Local time names its files; the images know no zone by name."""
+    try:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        here = time.localtime(1_700_000_000)[:6]
+        monkeypatch.setenv("TZ", plan_evaluation(compose_project()).part.environment["TZ"])
+        time.tzset()
+        assert time.localtime(1_700_000_000)[:6] == here
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_minio_gets_its_folder_and_its_keys_in_files(tmp_path, docker, monkeypatch):
