@@ -90,9 +90,13 @@ def stop_all(project: Project, *, force: bool = False, engine: Engine | None = N
         raise type(failed[0]).from_problems([problem for error in failed for problem in error.problems])
     stopped = [run_id for run_id, was_running in outcomes if was_running]
     texts = [Message(f"stopped run {run_id}", "success") for run_id in stopped] or [Message("nothing was running")]
-    if has_store(project) and stop_store(project):
+    steps: tuple[str, ...] = ()
+    if has_store(project) and find_evaluations(project.root):
+        texts.append(Message("the store goes on: an evaluation is under way and needs it", "warning"))
+        steps = ("drctl stop-evaluation", "drctl stop-all")
+    elif has_store(project) and stop_store(project):
         texts.append(Message("stopped the store; what is in it stays", "success"))
-    return Result({"stopped": stopped}, tuple(texts))
+    return Result({"stopped": stopped}, tuple(texts), steps)
 
 
 def open_log(

@@ -10,8 +10,10 @@ import time
 
 import pytest
 
+from drctl.engines.evaluation_process import evaluation_folder, only_evaluation
 from drctl.engines.store_container import StoreContainer
 from drctl.errors import ConfigError, DrctlError, UnavailableError
+from drctl.operations import runs
 from drctl.operations.container_store import (
     location_inside,
     provide_store,
@@ -173,6 +175,20 @@ def test_an_evaluation_in_a_container_has_the_time_of_this_machine(compose_proje
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_the_store_of_an_evaluation_under_way_is_not_stopped(compose_project, monkeypatch):
+    project = compose_project()
+    (project.root / "tmp" / "s3").mkdir(parents=True)
+    (project.root / "tmp" / "s3" / "compose.yml").touch()
+    stopped = []
+    monkeypatch.setattr(runs, "stop_store", lambda _project: stopped.append(True) or True)
+    with only_evaluation(evaluation_folder(project.root, 7), "a model is being evaluated"):
+        result = runs.stop_all(project)
+    assert stopped == []
+    assert result.messages[-1].text == "the store goes on: an evaluation is under way and needs it"
+    assert result.next_steps == ("drctl stop-evaluation", "drctl stop-all")
+    assert runs.stop_all(project).messages[-1].text == "stopped the store; what is in it stays"
 
 
 def test_minio_gets_its_folder_and_its_keys_in_files(tmp_path, docker, monkeypatch):
