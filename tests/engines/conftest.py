@@ -173,5 +173,6 @@ def engine_project(request, tmp_path, monkeypatch):
 
     yield make
     for project in made:
+        project.drctl("stop-evaluation")
         project.drctl("stop-all", "-f")
         ProcessEngine().down(project.root / "tmp" / f"run-{RUN_ID}", at_once=True)
