@@ -38,6 +38,10 @@ SHORT_TRAINING = {
 }
 
 
+ENDLESS = {"DR_EVAL_NUMBER_OF_TRIALS": "1000", "DR_EVAL_MAX_RESETS": "1000000"}
+"""An evaluation that is still under way when a test ends it, however fast the machine is."""
+
+
 def ask_docker(*arguments):
     """Run the docker command and return what it printed."""
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120, check=True).stdout

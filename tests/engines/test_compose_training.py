@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from engines.engine_case import COMPOSE, RUN_ID, ask_docker, containers, kill_container, wait_for
+from engines.engine_case import COMPOSE, ENDLESS, RUN_ID, ask_docker, containers, kill_container, wait_for
 
 import drctl as drctl_package
 from drctl.engines.compose import give_to_container
@@ -113,7 +113,7 @@ def test_an_evaluation_whose_watcher_was_killed_is_found_and_ended(project, caps
     project.write_hyperparameters()
     assert project.drctl("start-training", "-w") == 0
     assert project.drctl("stop-training") == 0
-    assert project.drctl("eval", "-q", "--trials", "500") == 0
+    assert project.drctl("eval", "-q", **ENDLESS) == 0
     name = f"deepracer-eval-{RUN_ID}"
     wait_for(lambda: [one.status for one in containers(name).values()] == ["running"])
     (watcher,) = find_evaluations(project.root)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from engines.engine_case import COMPOSE, PROCESS, RUN_ID, wait_for
+from engines.engine_case import COMPOSE, ENDLESS, PROCESS, RUN_ID, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -76,7 +76,7 @@ def test_a_training_leaves_the_files_of_the_contract(project, capsys):
 
     # One that is stopped leaves nothing.
     before = project.keys("rl-deepracer-sagemaker")
-    assert project.drctl("eval", "-q", "--trials", "500") == 0
+    assert project.drctl("eval", "-q", **ENDLESS) == 0
     assert "goes on in the background" in capsys.readouterr().out
     assert project.drctl("eval", "-q") == 5
     assert project.drctl("stop-evaluation") == 0
