@@ -120,3 +120,57 @@ def test_a_resumed_update_equals_an_uninterrupted_one():
         one.update(episodes, 1, on_minibatch=lambda *_: None)
     assert resumed.weights() == learner.weights()
     assert resumed.optimizer_state() == learner.optimizer_state()
+
+
+SEVERAL = ("LIDAR", "STEREO_CAMERAS")
+
+
+def make_several(device="cuda", precision="auto"):
+    """Return a learner that sees three frames of two cameras and a lidar at once."""
+    hyperparameters = Hyperparameters(minibatch_size=64, num_epochs=2, gamma=0.9, stack_size=3)
+    return PpoLearner(ModelMetadata(DISCRETE, SEVERAL), hyperparameters, seed=3, device=device, precision=precision)
+
+
+def stacks_of(frames):
+    """Return what a collection shows for the frames of one episode."""
+    numbers = np.arange(len(frames))
+    return np.stack([frames[(numbers - age).clip(0)] for age in (2, 1, 0)], axis=1)
+
+
+def play_several(learner, lengths=(70, 95)):
+    episodes = []
+    for number, length in enumerate(lengths):
+        frames = np.random.default_rng(number).integers(0, 100, (length + 1, 2 * 19200 + 64), dtype=np.uint8)
+        answer = ask(learner.sampler(), stacks_of(frames[:-1]))
+        columns = (answer.actions, answer.log_probs, answer.values, np.ones(length, np.float32))
+        start, record = EpisodeStart("training", 0, number), SimpleNamespace()
+        episodes.append(
+            Episode(start, frames[:-1], frames[-1], *columns, terminated=False, truncated=True, record=record)
+        )
+    return episodes
+
+
+def test_a_recorded_step_of_several_sensors_and_frames_is_the_launched_step():
+    recorded, launched = make_several(), make_several()
+    launched._replay_step = launched._step
+    episodes = play_several(recorded)
+    for iteration in range(2):
+        first, second = (
+            learner.update(episodes, iteration, on_minibatch=lambda *_: None) for learner in (recorded, launched)
+        )
+        assert first.epochs == second.epochs
+    for name, expected in weights(launched).items():
+        assert torch.equal(weights(recorded)[name], expected), name
+
+
+def test_a_policy_of_several_sensors_and_frames_decides_as_on_the_cpu():
+    frames = np.random.default_rng(5).integers(0, 100, (20, 2 * 19200 + 64), dtype=np.uint8)
+    answers = []
+    for device in ("cuda", "cpu"):
+        policy = make_several(device, precision="fp32").sampler()
+        ask(policy, stacks_of(frames[::-1]))
+        answers.append(ask(policy, stacks_of(frames)))
+    gpu, cpu = answers
+    assert gpu.actions.tolist() == cpu.actions.tolist()
+    np.testing.assert_allclose(gpu.log_probs, cpu.log_probs, atol=1e-4)
+    np.testing.assert_allclose(gpu.values, cpu.values, atol=1e-4)
