@@ -87,7 +87,7 @@ def test_a_training_runs_to_its_end_and_is_raced_and_cloned(project, capsys):
     assert "drctl start-training -w moves it to the trash" in capsys.readouterr().err
     assert project.drctl("start-training", "--resume", "-q") == 3
     assert "drctl increment-training && drctl start-training" in capsys.readouterr().err
-    assert project.drctl("increment-training") == 0
+    assert project.drctl("increment-training", "-f") == 0
     assert project.drctl("start-training", DR_WORKERS="1") == 0
     capsys.readouterr()
     # The index names checkpoint 0: it lags behind the newest one, 2 (contract 1.4).
