@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from drctl.config.registry import refused_settings
 from drctl.engines.choice import make_engine
@@ -18,8 +18,6 @@ from drctl.engines.evaluation_process import evaluation_folder, only_evaluation
 from drctl.engines.lock import RunLock
 from drctl.engines.state import read_state
 from drctl.errors import ConflictError, DrctlError, FailedError, NotSupportedError, ObjectNotFoundError, UsageError
-from drctl.formats.checkpoint_index import parse_checkpoint_index
-from drctl.formats.episode_status import EpisodeStatus
 from drctl.formats.evaluation_metrics import LapMetrics, parse_evaluation_metrics
 from drctl.formats.evaluation_params import evaluation_params_for
 from drctl.formats.object_keys import ModelKeys
@@ -33,14 +31,13 @@ from drctl.operations.community import (
     stack_problems,
     write_container_keys,
 )
+from drctl.operations.community_report import describe_image_lap, describe_image_race
 from drctl.operations.container_store import location_inside, provide_store
 from drctl.operations.containers import check_machine
-from drctl.operations.evaluation_report import table
 from drctl.result import Message, Result
 from drctl.stack.community_stack import community_evaluation_plan
 from drctl.stack.drctl_stack import RunFolders
 from drctl.status.run_status import find_runs, read_run
-from drctl.storage.location import describe as describe_location
 from drctl.storage.location import open_store, project_store_location
 
 if TYPE_CHECKING:
@@ -53,10 +50,8 @@ if TYPE_CHECKING:
 CONTAINERS_FOLDER: Final = "images"
 """In the evaluation's folder: what its containers keep there."""
 
-CAMERAS: Final = ("camera-pip", "camera-45degree", "camera-topview")
 _STAMP: Final = "%Y%m%d%H%M%S"
 _POLL_S: Final = 0.5
-_LAP: Final = EpisodeStatus.LAP_COMPLETE.label
 _LOG_LINES: Final = 12
 
 Report = Callable[[Message], None]
@@ -163,7 +158,7 @@ def race_with_images(
         with _kept_pointers(found), _running(found, stamp, folder / CONTAINERS_FOLDER, engine):
             state = _wait(found, stamp, folder / CONTAINERS_FOLDER, engine, report)
             _raise_failure(state, folder / CONTAINERS_FOLDER, engine)
-        return _describe(found, stamp)
+        return describe_image_race(found.project, found.store, found.keys, stamp, found.notes)
 
 
 def clear_race(project: Project) -> bool:
@@ -307,7 +302,7 @@ def _wait(found: ImageRace, stamp: str, folder: Path, engine: Engine, report: Re
         laps = _read_laps(found, stamp)
         wanted = found.project.settings.eval_number_of_trials
         for lap in laps[told:]:
-            report(Message(f"lap {lap.trial}/{wanted}: {_describe_lap(lap)}"))
+            report(Message(f"lap {lap.trial}/{wanted}: {describe_image_lap(lap)}"))
         told = len(laps)
         if state.phase == "ended":
             return state
@@ -331,91 +326,3 @@ def _read_laps(found: ImageRace, stamp: str) -> tuple[LapMetrics, ...]:
         return parse_evaluation_metrics(found.store.get(key), key)
     except DrctlError:  # not written yet
         return ()
-
-
-def _describe(found: ImageRace, stamp: str) -> Result:
-    settings, keys, store = found.project.settings, found.keys, found.store
-    metrics = keys.evaluation_metrics(stamp)
-    laps = parse_evaluation_metrics(store.get(metrics), metrics)
-    videos = _keep_videos(found, stamp) if settings.eval_save_mp4 else []
-    complete = [lap for lap in laps if lap.episode_status == _LAP]
-    checkpoint = _checkpoint_of(found)
-    data = {
-        "prefix": keys.prefix,
-        "races": [
-            {
-                "checkpoint": checkpoint,
-                "track": settings.world_name,
-                "laps_wanted": settings.eval_number_of_trials,
-                "laps_complete": len(complete),
-                "best_s": min((_seconds(lap) for lap in complete), default=None),
-                "laps": [_lap_to_json(lap) for lap in laps],
-                "stamp": stamp,
-                "metrics": metrics,
-                "trace": keys.evaluation_trace(stamp),
-                "videos": videos,
-            }
-        ],
-    }
-    place = describe_location(project_store_location(found.project))
-    written = [f"  {place}/{key}" for key in (metrics, keys.evaluation_trace(stamp), *videos)]
-    lines = [f"Checkpoint {checkpoint} on {settings.world_name}, times in seconds", *_table(laps)]
-    messages = [*found.notes, *map(Message, lines)]
-    if len(complete) < settings.eval_number_of_trials:
-        messages.append(Message(f"{len(complete)} of {settings.eval_number_of_trials} laps complete", "warning"))
-    messages += [Message("Written:"), *map(Message, written)]
-    steps = () if videos else (f"drctl eval --model {keys.prefix} --mp4",)
-    return Result(data, tuple(messages), steps)
-
-
-def _keep_videos(found: ImageRace, stamp: str) -> list[str]:
-    """Copy the videos to a place of their own: the image's next race writes over them."""
-    kept = []
-    for camera in CAMERAS:
-        target = found.keys.evaluation_video(stamp, camera)
-        with contextlib.suppress(ObjectNotFoundError):
-            found.store.copy(found.keys.newest_video(camera), target)
-            kept.append(target)
-    return kept
-
-
-def _checkpoint_of(found: ImageRace) -> str | None:
-    try:
-        index = parse_checkpoint_index(found.store.get(found.keys.checkpoint_index), found.keys.checkpoint_index)
-    except DrctlError:
-        return None
-    return (index.best if found.project.settings.eval_checkpoint == "best" else index.last).name
-
-
-def _table(laps: Sequence[LapMetrics]) -> list[str]:
-    head = ("lap", "time with penalties", "off-tracks", "crashes", "resets")
-    rows = [
-        (str(lap.trial), _describe_lap(lap), str(lap.off_track_count), str(lap.crash_count), str(lap.reset_count))
-        for lap in laps
-    ]
-    return table(head, rows)
-
-
-def _describe_lap(lap: LapMetrics) -> str:
-    if lap.episode_status == _LAP:
-        return f"{_seconds(lap):.3f}"
-    return f"unfinished ({lap.episode_status.lower()} at {lap.completion_percentage} %)"
-
-
-def _seconds(lap: LapMetrics) -> float:
-    return lap.elapsed_time_in_milliseconds / 1000
-
-
-def _lap_to_json(lap: LapMetrics) -> dict[str, Any]:
-    return {
-        "lap": lap.trial,
-        "status": lap.episode_status,
-        "is_complete": lap.episode_status == _LAP,
-        "progress_percent": lap.completion_percentage,
-        "total_s": _seconds(lap),
-        "off_tracks": lap.off_track_count,
-        "crashes": lap.crash_count,
-        "immobilized": lap.immobilized_count,
-        "reversed": lap.reversed_count,
-        "resets": lap.reset_count,
-    }
