@@ -34,7 +34,7 @@ DOORS = {
     "botocore": ["storage.s3", "storage.s3_errors"],
     "typer": ["cli."],
     "rich": ["cli."],
-    "subprocess": ["engines."],
+    "subprocess": ["engines.", "simulation.stream.host"],  # a server is there while somebody watches
     "torch": ["trainer."],
     "zmq": ["link."],
     "numba": ["simulation.", "trainer."],

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from drctl.evaluation.overlay import OverlayText, RaceOverlay
 from drctl.formats.episode_status import EpisodeStatus
 from drctl.simulation.views.camera import FRAMES_PER_S, VIEW_HEIGHT, VIEW_WIDTH, ChaseCamera, top_camera
+from drctl.simulation.views.overlay import OverlayText, RaceOverlay
 from drctl.simulation.views.pixels import to_yuv420
 from drctl.simulation.views.scene import SceneRenderer
 from drctl.simulation.views.solids import CAR_COLORS, Solid

@@ -344,6 +344,10 @@ class BatchEnvironment:
         """Return the progress of some cars at their last judged pose, shape (k,)."""
         return np.asarray(self._races[np.asarray(cars), PROGRESS], np.float64)
 
+    def record_so_far(self, car: int) -> EpisodeRecord:
+        """Return the episode of a car as far as it has come; `begin` came before."""
+        return self._cars[car].log.record()
+
     def time_s(self, car: int) -> float:
         """Return the simulated seconds since a car's reset."""
         return float(self._times_s[car])

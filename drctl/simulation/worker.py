@@ -41,6 +41,8 @@ from drctl.link.messages import (
 )
 from drctl.link.ticket import JoinTicket, read_ticket
 from drctl.link.transport import WorkerLink
+from drctl.simulation.stream.host import StreamHost
+from drctl.simulation.stream.shelf import ClipShelf
 from drctl.simulation.worker_cars import NO_CAR, BuildEnvironment, Cars, Environment, RewardTroubleError
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ class Worker:
         say: Prints one line for people.
         leaving: Exit status with which the process was asked to leave, or None; asked between steps.
         clock: Seconds, monotonic.
+        shelf: Gets the episodes, for people who watch.
+        address: Where people watch, or empty.
     """
 
     def __init__(
@@ -79,6 +83,8 @@ class Worker:
         say: Callable[[str], None],
         leaving: Callable[[], int | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        shelf: ClipShelf | None = None,
+        address: str = "",
     ) -> None:
         self._ticket_file = ticket_file
         self._name = name
@@ -86,6 +92,8 @@ class Worker:
         self._say = say
         self._leaving = leaving
         self._clock = clock
+        self._shelf = shelf or ClipShelf()
+        self._address = address
         self._session = secrets.token_hex(16).encode()
         self._ticket: JoinTicket | None = None
         self._link: WorkerLink | None = None
@@ -118,6 +126,8 @@ class Worker:
                     reason = "asked to leave"
                     return status
                 self._keep_in_touch()
+                if self._cars is not None:
+                    self._cars.show_running()
                 message = self._receive()
                 if isinstance(message, Ended):
                     self._say(log_lines.TERMINATION)
@@ -166,7 +176,8 @@ class Worker:
         except RewardError as error:
             self._report_reward(RewardTroubleError(error, NO_CAR))
             return
-        self._cars = Cars(environment, setup, self._say)
+        self._shelf.clear(setup.environment, setup.cars)
+        self._cars = Cars(environment, setup, self._say, self._shelf)
         self._say(f"Ready after {self._clock() - started:.1f} s")
         self._send_tick(_first_tick(setup))
 
@@ -210,7 +221,7 @@ class Worker:
             self._owes_hello, self._was_connected = True, True
         if self._owes_hello:
             self._setup, self._cars, self._awaiting = "", None, None
-            hello = Hello(self._name, socket.gethostname(), os.getpid(), "")
+            hello = Hello(self._name, socket.gethostname(), os.getpid(), self._address)
             self._owes_hello = not link.send(hello)
         self._pulse()
 
@@ -291,6 +302,9 @@ def main(arguments: list[str] | None = None, build: BuildEnvironment | None = No
     parser.add_argument("--join", required=True, type=Path, metavar="FILE", help="ticket of the run")
     parser.add_argument("--name", default=f"{socket.gethostname()}-{os.getpid()}", help="name within the run")
     parser.add_argument("--parent-pid", type=int, help="end at once when this process is no longer the parent")
+    parser.add_argument(
+        "--streams", metavar="ADDRESS", help="stream pictures of the cars on this address of the machine or container"
+    )
     options = parser.parse_args(arguments)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     if options.parent_pid is not None:
@@ -300,7 +314,13 @@ def main(arguments: list[str] | None = None, build: BuildEnvironment | None = No
     try:
         if build is None:
             _load_simulator()
-        return Worker(options.join, options.name, build or build_environment, _say, leaving).run()
+        shelf, address = ClipShelf(), ""
+        if options.streams is not None:
+            streams = StreamHost(options.streams, shelf, _say)
+            streams.start()
+            address = streams.address
+        build = build or build_environment
+        return Worker(options.join, options.name, build, _say, leaving, shelf=shelf, address=address).run()
     except DrctlError as error:
         _report(error)
         return error.exit_status

@@ -13,6 +13,7 @@ from drctl.formats import log_lines
 from drctl.link.messages import TERMINATED, TRUNCATED, Act, Setup, Tick
 from drctl.simulation.episode import EpisodeRecord, EpisodeStart
 from drctl.simulation.episode_message import pack_records
+from drctl.simulation.stream.shelf import ClipShelf
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +51,9 @@ class Environment(Protocol):
     def record(self, car: int) -> EpisodeRecord:
         """Return the finished episode of a car."""
 
+    def record_so_far(self, car: int) -> EpisodeRecord:
+        """Return the episode of a car as far as it has come."""
+
 
 BuildEnvironment = Callable[[dict[str, Any], int, Callable[[], None]], Environment]
 """Makes an environment from an `EnvironmentSpec` as mapping, the number of cars and what to call before each reward."""
@@ -79,11 +83,11 @@ class _Running:
 
     Attributes:
         number: Number of the episode over the run, for log lines.
-        is_training: Whether its steps are logged.
+        start: What defines it.
     """
 
     number: int
-    is_training: bool
+    start: EpisodeStart
 
 
 class Cars:
@@ -93,12 +97,14 @@ class Cars:
         environment: Drives them.
         setup: What the trainer asked for.
         say: Prints one line.
+        shelf: Gets each finished episode, for people who watch.
     """
 
-    def __init__(self, environment: Environment, setup: Setup, say: Callable[[str], None]) -> None:
+    def __init__(self, environment: Environment, setup: Setup, say: Callable[[str], None], shelf: ClipShelf) -> None:
         self._environment = environment
         self._setup = setup
         self._say = say
+        self._shelf = shelf
         self._running: dict[int, _Running] = {}
 
     @property
@@ -141,6 +147,15 @@ class Cars:
             rows=rows,
         )
 
+    def show_running(self) -> None:
+        """Put the episodes under way that somebody wants to see on the shelf."""
+        wanted = self._shelf.wanted
+        while wanted:
+            car = wanted.pop()
+            if car in self._running:
+                record = self._environment.record_so_far(car)
+                self._shelf.keep(car, self._running[car].start, record, is_running=True)
+
     def _step(self, cars: NDArray[np.int32], actions: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         try:
             result = self._environment.step(cars, actions)
@@ -154,12 +169,13 @@ class Cars:
             self._environment.begin(car, start)
         except RewardError as error:
             raise RewardTroubleError(error, car) from error
-        self._running[car] = _Running(number, start.phase == "training")
+        self._running[car] = _Running(number, start)
 
     def _end(self, car: int) -> EpisodeRecord:
         running = self._running.pop(car)
         record = self._environment.record(car)
-        if self._setup.prints_steps and running.is_training:
+        self._shelf.keep(car, running.start, record)
+        if self._setup.prints_steps and running.start.phase == "training":
             # Whole episodes, since the lines of many cars at once would be hard to tell apart.
             rows = record.rows.copy()
             rows["episode"] = running.number

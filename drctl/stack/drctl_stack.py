@@ -136,7 +136,7 @@ def training_plan(
         Part(
             name=name,
             kind="worker",
-            argv=(*worker_argv(spec.link.local_ticket, name), "--parent-pid", PARENT_PID),
+            argv=(*worker_argv(spec.link.local_ticket, name), "--streams", LOOPBACK, "--parent-pid", PARENT_PID),
             environment={**_ALWAYS, **_ONE_THREAD},
             dropped_environment=STORE_VARIABLES,
         )

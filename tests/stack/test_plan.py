@@ -34,7 +34,7 @@ def test_whole_argument_lists():
         *(
             (
                 *(sys.executable, "-m", "drctl.simulation.worker", "--join", "/p/tmp/secrets/run-3-join.json"),
-                *("--name", f"worker-{number}", "--parent-pid", PARENT_PID),
+                *("--name", f"worker-{number}", "--streams", "127.0.0.1", "--parent-pid", PARENT_PID),
             )
             for number in (0, 1)
         ),

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drctl.evaluation.overlay import OverlayText, RaceOverlay, clock_text
 from drctl.simulation.track.library import load_track
+from drctl.simulation.views.overlay import OverlayText, RaceOverlay, clock_text
 
 RED = (224, 26, 37)
 TEXT = OverlayText("Racer", 1, 3, 12.345, 0, 1.5, "TIME_TRIAL")

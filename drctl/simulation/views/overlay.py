@@ -50,6 +50,7 @@ _ROAD: Final = (236, 240, 245)
 _RIM: Final = (10, 14, 20)
 _ROAD_OPACITY: Final = 0.85
 _RIM_OPACITY: Final = 0.6
+_DETAIL_ROWS: Final = 25
 _BANNER: Final = "RACE COMPLETE"
 _BANNER_ROWS: Final = (190, 290)
 
@@ -118,7 +119,11 @@ class RaceOverlay:
             self._draw_banner(picture)
 
     def draw_training(
-        self, picture: NDArray[np.uint8], phase: str, cars: tuple[tuple[float, float, Color], ...]
+        self,
+        picture: NDArray[np.uint8],
+        phase: str,
+        cars: tuple[tuple[float, float, Color], ...],
+        details: tuple[str, ...] = (),
     ) -> None:
         """Draw what a training shows: its phase, such as ``Training``, and the track icon (simulator-facts 3).
 
@@ -126,8 +131,13 @@ class RaceOverlay:
             picture: Shape (480, 640, 3), uint8, contiguous; changed in place.
             phase: What to write.
             cars: See `draw`.
+            details: Lines for the upper left corner, at most five.
         """
         dim_rows(picture[-_BOTTOM_ROWS:], self._brightness[-_BOTTOM_ROWS:])
+        if details:
+            dim_rows(picture[:_TOP_ROWS], self._brightness[:_TOP_ROWS])
+        for line, words in enumerate(details):
+            self._write(picture, 10 + _DETAIL_ROWS * line, _LEFT, words, 18, 0)
         self._write(picture, 400, 40, phase, 35, 0)
         self._draw_icon(picture, cars)
 
