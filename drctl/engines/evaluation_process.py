@@ -116,7 +116,7 @@ def start_detached(folder: Path, root: Path, words: Sequence[str]) -> ProcessIde
     pid = os.posix_spawn(
         sys.executable,
         argv,
-        _environment(),
+        package_environment(),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644),
@@ -208,7 +208,7 @@ def _wait_for(condition: Callable[[], bool], limit_s: float) -> bool:
     return True
 
 
-def _environment() -> dict[str, str]:
-    """Make the process use this very package, also when it runs from a checkout that is not installed."""
+def package_environment() -> dict[str, str]:
+    """Make a process use this very package, also when it runs from a checkout that is not installed."""
     home = str(Path(drctl.__file__).resolve().parent.parent)
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))}

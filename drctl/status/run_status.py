@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -126,11 +126,18 @@ class RunReader:
     Args:
         run_folder: ``tmp/run-<RUN_ID>``.
         store: Its bucket; None when it cannot be reached: then only what the engine knows is told.
+        state: Tells which parts live, given the time, in place of the run's engine.
     """
 
-    def __init__(self, run_folder: Path, store: ObjectStore | None) -> None:
+    def __init__(
+        self,
+        run_folder: Path,
+        store: ObjectStore | None,
+        state: Callable[[float], EngineState | None] | None = None,
+    ) -> None:
         self._run_folder = run_folder
         self._store = store
+        self._state = state
         self._seconds: dict[int, Mapping[str, float]] = {}
 
     def read(self, now: float | None = None) -> RunStatus | None:
@@ -151,8 +158,9 @@ class RunReader:
         return self._read(now) if status is not None and status.is_orphaned else status
 
     def _read(self, now: float | None) -> RunStatus | None:
+        now = time.time() if now is None else now
         plan = read_plan(self._run_folder)
-        state = engine_of_run(self._run_folder).state(self._run_folder)
+        state = self._state(now) if self._state else engine_of_run(self._run_folder).state(self._run_folder)
         if plan is None or state is None:
             return None
         keys = ModelKeys(plan.prefix)
@@ -160,7 +168,7 @@ class RunReader:
             return combine(plan, state, read_account(self._store, plan, state), (), time.time() if now is None else now)
         trainer = _read_trainer(self._store, keys, plan.run_token)
         seconds = self._read_seconds(keys, int(trainer.get("iteration", 0)))
-        return combine(plan, state, trainer, seconds, time.time() if now is None else now)
+        return combine(plan, state, trainer, seconds, now)
 
     def _read_seconds(self, keys: ModelKeys, iteration: int) -> tuple[Mapping[str, float], ...]:
         numbers = range(max(0, iteration - ITERATIONS_READ), iteration)

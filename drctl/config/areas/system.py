@@ -16,7 +16,7 @@ EngineName = Literal["process", "compose", "swarm"]
 
 _BOTH = ("start-training", "eval")
 _system = partial(setting, file="system")
-_viewer = partial(_system, part="viewer", commands=("start-viewer",), read_by="viewer")
+_viewer = partial(_system, commands=("start-viewer",), read_by="viewer")
 _container = partial(_system, part="containers", commands=_BOTH, read_by="engine")
 _image = partial(_container, used_when=Condition("DR_DOCKER_STYLE", CONTAINER_STYLES))
 _both_stacks = partial(_container, is_in_images=True)

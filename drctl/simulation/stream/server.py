@@ -24,11 +24,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgpack
 
+from drctl.formats.stream_topics import TOPICS
 from drctl.simulation.stream.studio import Studio
-from drctl.simulation.stream.topic import TOPICS, View, parse_view
+from drctl.simulation.stream.topic import View, parse_view
 
 if TYPE_CHECKING:
     from drctl.simulation.stream.clip import Clip
+    from drctl.simulation.track.track import Track
 
 NICENESS: Final = 10
 """On a busy machine the training gets ten times the processor time of the pictures (sched(7))."""
@@ -100,16 +102,18 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 view = parse_view(query)
             except (LookupError, ValueError):
-                topics = "\n  ".join(TOPICS)
+                topics = "\n  ".join(TOPICS.values())
                 self._send("text/plain", f"There is no such picture. Topics:\n  {topics}\n".encode(), 404)
                 return
             (self._stream if path == "/stream" else self._send_snapshot)(view)
         elif path == "/episodes":
             self._send_episodes(query)
+        elif path == "/track":
+            self._send_track(query)
         elif path == "/":
             self._send("text/html", _index().encode())
         else:
-            self._send("text/plain", b"There is /, /stream, /snapshot and /episodes.\n", 404)
+            self._send("text/plain", b"There is /, /stream, /snapshot, /episodes and /track.\n", 404)
 
     def _stream(self, view: View) -> None:
         studio = self.server.studio
@@ -148,6 +152,14 @@ class _Handler(BaseHTTPRequestHandler):
         content = {**found, "clips": [describe_clip(clip) for clip in found["clips"]]}
         self._send("application/json", json.dumps(content, separators=(",", ":")).encode())
 
+    def _send_track(self, query: dict[str, str]) -> None:
+        tracks = self.server.studio.tracks()
+        number = query.get("world", "0")
+        if not number.isdigit() or int(number) >= len(tracks):
+            self._send("text/plain", b"world counts the tracks of this worker from 0\n", 404)
+            return
+        self._send("application/json", json.dumps(describe_track(tracks[int(number)]), separators=(",", ":")).encode())
+
     def _send(self, kind: str, body: bytes, status: int = 200) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
@@ -183,11 +195,18 @@ def describe_clip(clip: Clip) -> dict[str, Any]:
     }
 
 
+def describe_track(track: Track) -> dict[str, Any]:
+    """Return a track's borders for a map, metres."""
+    borders = {"inner": track.inner_m, "outer": track.outer_m}
+    lines = {name: [[round(x, 3), round(y, 3)] for x, y in points.tolist()] for name, points in borders.items()}
+    return {"name": track.name, "label": track.label, "is_closed": track.is_closed, **lines}
+
+
 def _index() -> str:
     lines = "".join(
         f'<li>{escape(topic)} (<a href="/stream?topic={topic}">stream</a>, <a href="/snapshot?topic={topic}">snapshot'
         "</a>)</li>"
-        for topic in TOPICS
+        for topic in TOPICS.values()
     )
     return (
         "<!DOCTYPE html><title>drctl worker</title><h1>Pictures of this worker's cars</h1>"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from drctl.simulation.stream.clip import Clip
 from drctl.simulation.stream.painter import Painter, draw_waiting
 from drctl.simulation.stream.player import Player
 from drctl.simulation.stream.topic import View
 from drctl.simulation.views.camera import FRAMES_PER_S
+
+if TYPE_CHECKING:
+    from drctl.simulation.track.track import Track
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 """Asks the worker; see `StreamHost.answer`."""
@@ -101,6 +104,12 @@ class Studio:
             self._question({"setup": self._setup, "seen": {}, "asked": [without[0]], "wanted": without})
         worlds = [world.track for world in self._painter.spec.worlds] if self._painter else []
         return {"setup": answer["setup"], "cars": answer["cars"], "worlds": worlds, "clips": clips}
+
+    def tracks(self) -> list[Track]:
+        """Return the worker's tracks in their own direction; none before its first setup."""
+        if self._painter is None:
+            self._question({"setup": self._setup, "seen": {}, "asked": [0], "wanted": []})
+        return self._painter.tracks if self._painter else []
 
     def run(self) -> None:
         """Draw for ever; returns when the worker is gone."""

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+from drctl.formats.stream_topics import TOPICS, VIDEO_FEED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ViewName = Literal["overlay", "chase", "top", "onboard"]
 
-TOPICS: Final[Mapping[str, ViewName]] = {
-    "/racecar/deepracer/kvs_stream": "overlay",
-    "/racecar/deepracer/main_camera_stream": "overlay",
-    "/racecar/main_camera/zed/rgb/image_rect_color": "chase",
-    "/sub_camera/zed/rgb/image_rect_color": "top",
-    "/racecar/camera/zed/rgb/image_rect_color": "onboard",
-}
-
+_VIEWS: Final = {**{topic: name for name, topic in TOPICS.items()}, VIDEO_FEED: "overlay"}
 _CAR: Final = re.compile(r"/racecar_(\d{1,4})/")
 
 QUALITY: Final = 70
@@ -68,7 +63,7 @@ def parse_view(query: Mapping[str, str]) -> View:
         car, topic = int(numbered[1]), _CAR.sub("/racecar/", topic)
     return View(
         car,
-        TOPICS[topic],
+        cast("ViewName", _VIEWS[topic]),
         min(max(int(query.get("width", WIDTH)), NARROWEST), WIDEST),
         min(max(int(query.get("quality", QUALITY)), 1), 100),
         query.get("details") == "1",

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drctl.formats.stream_topics import TOPICS
 from drctl.simulation.environment import BatchEnvironment, EnvironmentSpec, WorldSpec
 from drctl.simulation.episode import EpisodeStart
 from drctl.simulation.stream.clip import CLIP_DTYPE, Clip
@@ -21,7 +22,7 @@ from drctl.simulation.stream.host import StreamHost
 from drctl.simulation.stream.painter import Painter, describe_details
 from drctl.simulation.stream.player import Moment, Player
 from drctl.simulation.stream.shelf import ClipShelf
-from drctl.simulation.stream.topic import TOPICS, View, parse_view
+from drctl.simulation.stream.topic import View, parse_view
 
 METADATA = json.dumps(
     {
@@ -138,16 +139,16 @@ def fetch(url):
 @pytest.mark.slow
 def test_each_topic_gives_another_picture(base):
     pictures = {}
-    for topic in TOPICS:
+    for name, topic in TOPICS.items():
         kind, body = fetch(f"{base}/snapshot?topic={topic}&width=320")
         assert kind == "image/jpeg"
         image = Image.open(io.BytesIO(body))
         assert image.size == (320, 240)
-        pictures[TOPICS[topic]] = np.asarray(image.convert("RGB"), np.float64)
+        pictures[name] = np.asarray(image.convert("RGB"), np.float64)
     names = sorted(pictures)
     differences = [np.abs(pictures[a] - pictures[b]).mean() for a in names for b in names if a < b]
     assert min(differences) > 3.0
-    assert sum(name in fetch(f"{base}/")[1].decode() for name in TOPICS) == len(TOPICS)
+    assert sum(topic in fetch(f"{base}/")[1].decode() for topic in TOPICS.values()) == len(TOPICS)
 
 
 @pytest.mark.slow

@@ -1,0 +1,169 @@
+// The track with every car at the speed of life and the line of its last episode, coloured by speed.
+
+import { byId, color, prepare } from "./element.js";
+
+const ASK_MS = 2000;
+const PAUSE_S = 1;
+const RAMP = [[59, 110, 245], [25, 181, 176], [108, 198, 68], [242, 194, 48], [239, 91, 53]];
+
+export class TrackMap {
+  constructor() {
+    this.canvas = byId("map");
+    this.workers = new Map();
+    setInterval(() => this.ask(), ASK_MS);
+    const frame = () => { this.draw(); requestAnimationFrame(frame); };
+    requestAnimationFrame(frame);
+  }
+
+  update(run) {
+    if (this.token !== run.token) { this.workers.clear(); this.track = null; this.token = run.token; }
+    this.run = run;
+    const before = this.streaming?.join();
+    this.streaming = run.parts.filter((part) => part.has_stream).map((part) => part.name);
+    for (const name of [...this.workers.keys()]) if (!this.streaming.includes(name) && run.is_running) this.workers.delete(name);
+    if (before !== this.streaming.join()) this.ask();
+  }
+
+  async ask() {
+    if (document.hidden || !this.streaming?.length) return;
+    await Promise.all(this.streaming.map((name) => this.askWorker(name).catch(() => {})));
+  }
+
+  async askWorker(name) {
+    const known = this.workers.get(name) ?? { setup: 0, cars: new Map() };
+    if (known.isAsked) return;
+    known.isAsked = true;
+    try {
+      const base = `runs/${this.run.id}/workers/${name}`;
+      const seen = Object.fromEntries([...known.cars].map(([car, state]) => [car, state.newest.serial]));
+      const query = new URLSearchParams({ setup: known.setup, seen: JSON.stringify(seen) });
+      const response = await fetch(`${base}/episodes?${query}`);
+      if (!response.ok) return;
+      const found = await response.json();
+      if (found.setup !== known.setup) { known.cars.clear(); known.setup = found.setup; }
+      for (const clip of found.clips) {
+        const state = known.cars.get(clip.car);
+        if (state) state.newest = clip;
+        else known.cars.set(clip.car, { newest: clip, clip, began: performance.now() / 1000 - Math.random() * clip.duration_s });
+      }
+      this.workers.set(name, known);
+      if (!this.track && found.worlds.length) {
+        const answer = await fetch(`${base}/track?world=0`);
+        if (answer.ok) this.setTrack(await answer.json());
+      }
+    } finally {
+      known.isAsked = false;
+    }
+  }
+
+  setTrack(track) {
+    this.track = track;
+    byId("map-label").textContent = track.name;
+    const xs = track.outer.map(([x]) => x), ys = track.outer.map(([, y]) => y);
+    const inner = track.inner;
+    xs.push(...inner.map(([x]) => x)); ys.push(...inner.map(([, y]) => y));
+    this.box = { x0: Math.min(...xs), x1: Math.max(...xs), y0: Math.min(...ys), y1: Math.max(...ys) };
+  }
+
+  // Moves a car on; at its end comes the newest episode, or the same again.
+  play(state, now) {
+    const first = state.clip.points[0][0], length = state.clip.duration_s - first;
+    if (now - state.began > length + PAUSE_S) { state.clip = state.newest; state.began = now; }
+    return Math.min(now - state.began, length) + state.clip.points[0][0];
+  }
+
+  draw() {
+    if (!this.track || document.hidden) return;
+    const area = prepare(this.canvas);
+    if (!area) return;
+    const { pen, width, height } = area, box = this.box, edge = 18;
+    const scale = Math.min((width - 2 * edge) / (box.x1 - box.x0), (height - 2 * edge) / (box.y1 - box.y0));
+    const left = (width - scale * (box.x1 - box.x0)) / 2, top = (height - scale * (box.y1 - box.y0)) / 2;
+    const at = ([x, y]) => [left + (x - box.x0) * scale, top + (box.y1 - y) * scale];
+    this.drawRoad(pen, at);
+    const states = [...this.workers.values()].flatMap((worker) => [...worker.cars.values()]);
+    const speeds = states.flatMap((state) => speedsOf(state.clip));
+    const low = speeds.length ? quantile(speeds, 0.02) : 0, high = Math.max(low + 0.2, speeds.length ? quantile(speeds, 0.98) : 1);
+    pen.lineWidth = Math.max(1.4, Math.min(2.4, 0.02 * scale));
+    pen.globalAlpha = states.length > 6 ? 0.6 : 0.9;
+    for (const state of states) drawLine(pen, state.clip, at, low, high);
+    pen.globalAlpha = 1;
+    const now = performance.now() / 1000;
+    for (const state of states) drawCar(pen, poseAt(state.clip.points, this.play(state, now)), at, Math.max(5, 0.16 * scale));
+    byId("slow").textContent = speeds.length ? `${low.toFixed(1)} m/s` : "";
+    byId("fast").textContent = speeds.length ? high.toFixed(1) : "";
+    byId("map-count").textContent = states.length ? `${states.length} car${states.length > 1 ? "s" : ""}` : "";
+    this.canvas.dataset.cars = states.length;
+  }
+
+  drawRoad(pen, at) {
+    const { inner, outer, is_closed: isClosed } = this.track;
+    const path = (points) => points.forEach((point, index) => (index ? pen.lineTo(...at(point)) : pen.moveTo(...at(point))));
+    pen.beginPath();
+    if (isClosed) { path(outer); pen.closePath(); path(inner); pen.closePath(); }
+    else { path([...outer, ...[...inner].reverse()]); pen.closePath(); }
+    pen.fillStyle = color("road");
+    pen.fill("evenodd");
+    pen.strokeStyle = color("road-edge");
+    pen.lineWidth = 1.5;
+    for (const border of [inner, outer]) {
+      pen.beginPath(); path(border);
+      if (isClosed) pen.closePath();
+      pen.stroke();
+    }
+    pen.lineWidth = 2;
+    pen.beginPath(); pen.moveTo(...at(inner[0])); pen.lineTo(...at(outer[0])); pen.stroke();
+  }
+}
+
+// Measured speed at each point but the first, in m/s.
+function speedsOf(clip) {
+  clip.speeds ??= clip.points.slice(1).map(([time, x, y], index) => {
+    const [before, x0, y0] = clip.points[index];
+    return Math.hypot(x - x0, y - y0) / Math.max(0.02, time - before);
+  });
+  return clip.speeds;
+}
+
+function drawLine(pen, clip, at, low, high) {
+  const speeds = speedsOf(clip);
+  for (let index = 1; index < clip.points.length; index++) {
+    pen.strokeStyle = ramp((speeds[index - 1] - low) / (high - low));
+    pen.beginPath();
+    pen.moveTo(...at(clip.points[index - 1].slice(1, 3)));
+    pen.lineTo(...at(clip.points[index].slice(1, 3)));
+    pen.stroke();
+  }
+}
+
+function poseAt(points, time) {
+  let index = points.findIndex(([t]) => t >= time);
+  if (index <= 0) index = index < 0 ? points.length - 1 : 0;
+  const after = points[index], before = points[Math.max(0, index - 1)];
+  const share = after[0] > before[0] ? (time - before[0]) / (after[0] - before[0]) : 1;
+  return [1, 2, 3].map((field) => before[field] + Math.min(1, share) * (after[field] - before[field]));
+}
+
+function drawCar(pen, [x, y, yaw], at, size) {
+  const [px, py] = at([x, y]);
+  pen.save();
+  pen.translate(px, py);
+  pen.rotate(-yaw);
+  pen.beginPath();
+  pen.moveTo(size, 0); pen.lineTo(-size * 0.7, size * 0.62); pen.lineTo(-size * 0.4, 0); pen.lineTo(-size * 0.7, -size * 0.62);
+  pen.closePath();
+  pen.fillStyle = "#ffb02e"; pen.fill();
+  pen.strokeStyle = "#11151b"; pen.lineWidth = 1; pen.stroke();
+  pen.restore();
+}
+
+function ramp(share) {
+  const place = Math.min(0.999, Math.max(0, share)) * (RAMP.length - 1), index = Math.floor(place), part = place - index;
+  const mixed = RAMP[index].map((value, channel) => Math.round(value + part * (RAMP[index + 1][channel] - value)));
+  return `rgb(${mixed})`;
+}
+
+function quantile(values, share) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+}

@@ -1,0 +1,290 @@
+"""What the page shows, read from run folders and stores; nothing here is written or remembered for long."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from drctl.errors import DrctlError
+from drctl.formats.evaluation_metrics import parse_evaluation_metrics
+from drctl.formats.object_keys import ModelKeys
+from drctl.stack.plan import RunPlan, read_plan
+from drctl.status.run_status import PartStatus, RunReader, RunStatus
+from drctl.status.text import describe_results, describe_rule, duration
+from drctl.status.witness import witness_state
+from drctl.storage.location import StoreLocation, open_store
+
+if TYPE_CHECKING:
+    from drctl.stack.viewer_plan import ViewerPlan
+    from drctl.storage.objects import ObjectStore
+
+FILES_S: Final = 5.0
+"""Files appear less often than phases change, and listing them costs more."""
+
+STREAM_PORTS: Final = range(8080, 8180)
+_GONE: Final = ("lost", "left")
+_GRAPH: Final = re.compile(r".*/model/model_(\d+)\.pb")
+_EVALUATION: Final = re.compile(r".*/evaluation-(\d{14})\.json")
+_REREAD: Final = 2
+"""The newest iterations are read again: an evaluation is added to them."""
+
+
+@dataclass
+class _Run:
+    """What is kept of a run between two looks at it."""
+
+    plan: RunPlan
+    reader: RunReader
+    store: ObjectStore | None
+    keys: ModelKeys
+    iterations: dict[int, dict[str, Any]] = field(default_factory=dict)
+    files: dict[str, Any] = field(default_factory=dict)
+    files_read: float = float("-inf")
+    races: dict[str, dict[str, Any]] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything at one moment.
+
+    Attributes:
+        state: The runs: what they do, who lives. Plain data for the page.
+        iterations: Summary of each iteration, by run id and iteration.
+        files: Checkpoints and evaluations, by run id.
+    """
+
+    state: dict[str, Any]
+    iterations: Mapping[int, Mapping[int, dict[str, Any]]]
+    files: Mapping[int, dict[str, Any]]
+
+
+class Source:
+    """Reads the runs of a project again and again; for one thread at a time.
+
+    Args:
+        plan: Which runs.
+    """
+
+    def __init__(self, plan: ViewerPlan) -> None:
+        self._plan = plan
+        self._runs: dict[int, _Run] = {}
+
+    def read(self, now: float | None = None) -> Snapshot:
+        """Look at everything.
+
+        Args:
+            now: Epoch seconds; None for the clock's.
+        """
+        now = time.time() if now is None else now
+        states, iterations, files = [], {}, {}
+        for run_id, folder in self._folders():
+            try:
+                run = self._open(run_id, folder)
+                status = run.reader.read(now) if run is not None else None
+            except DrctlError as error:
+                states.append({"id": run_id, "trouble": str(error)})
+                continue
+            if run is None or status is None:
+                continue
+            run.addresses = _addresses(run.plan, status)
+            states.append(_describe(run, status, now))
+            _read_iterations(run, int(status.trainer.get("iteration", 0)))
+            if now - run.files_read > FILES_S:
+                run.files, run.files_read = _read_files(run), now
+            iterations[run_id], files[run_id] = dict(run.iterations), run.files
+        state = {
+            "version": 1,
+            "time": round(now, 1),
+            "host": socket.gethostname(),
+            "cameras": list(self._plan.cameras),
+            "runs": sorted(states, key=lambda one: (not one.get("is_running"), one["id"])),
+        }
+        return Snapshot(state, iterations, files)
+
+    def address(self, run_id: int, worker: str) -> str | None:
+        """Return where a worker streamed when it was last looked at, as ``host:port``, or None."""
+        run = self._runs.get(run_id)
+        return run.addresses.get(worker) if run else None
+
+    def object(self, run_id: int, key: str) -> tuple[ObjectStore, str] | None:
+        """Return store and key of a file that the page links to, or None: nothing else is given away."""
+        run = self._runs.get(run_id)
+        if run is None or run.store is None or key not in run.files.get("keys", ()):
+            return None
+        return run.store, key
+
+    def _folders(self) -> list[tuple[int, Path]]:
+        base = Path(self._plan.root) / "tmp"
+        found = [(int(path.name[4:]), path) for path in base.glob("run-*") if path.name[4:].isdigit()]
+        return [one for one in sorted(found) if self._plan.run_id in (None, one[0])]
+
+    def _open(self, run_id: int, folder: Path) -> _Run | None:
+        plan = read_plan(folder)
+        if plan is None or plan.engine != self._plan.engine:
+            self._runs.pop(run_id, None)
+            return None
+        run = self._runs.get(run_id)
+        if run is None or run.plan.run_token != plan.run_token:
+            store = _open_store(plan)
+            state = None if plan.engine == "process" else partial(witness_state, folder, store)
+            keys = ModelKeys(plan.prefix, plan.trainer.get("metrics_prefix"))
+            run = self._runs[run_id] = _Run(plan, RunReader(folder, store, state), store, keys)
+        return run
+
+
+def _open_store(plan: RunPlan) -> ObjectStore | None:
+    """Open the store as the run's own trainer sees it."""
+    try:
+        return open_store(StoreLocation.from_json(plan.trainer["store"]))
+    except (DrctlError, KeyError):
+        return None
+
+
+def _addresses(plan: RunPlan, status: RunStatus) -> dict[str, str]:
+    """Return where each worker streams.
+
+    A worker tells its address itself, so it is believed only where a worker of this machine, or of the containers'
+    network, can be: a viewer that fetched from anywhere would be a door into other services.
+    """
+    if plan.stack != "drctl":
+        parts = [part for part in plan.parts if part.kind == "worker" and part.container is not None]
+        return {part.name: f"{part.container.service}:{STREAM_PORTS[0]}" for part in parts if part.container}
+    found = {}
+    for view in status.trainer.get("workers", ()) if status.is_running else ():
+        host, _, port = str(view.get("address", "")).rpartition(":")
+        is_own = host == "127.0.0.1" if plan.engine == "process" else host == view["host"]
+        if is_own and port.isdigit() and int(port) in STREAM_PORTS and view["state"] not in _GONE:
+            found[view["name"]] = f"{host}:{port}"
+    return found
+
+
+def _describe(run: _Run, status: RunStatus, now: float) -> dict[str, Any]:
+    facts = status.trainer
+    names = (
+        *("iteration", "episodes_done", "episodes_wanted", "episodes_total", "steps_total", "steps_per_s"),
+        *("laps_training", "best_lap_s", "progress_mean", "evaluation", "checkpoint", "update_fraction"),
+        *("physics", "precision", "device"),
+    )
+    cars = {view["name"]: view["cars"] for view in facts.get("workers", ())}
+    return {
+        "id": status.run_id,
+        "token": run.plan.run_token,
+        "prefix": status.prefix,
+        "stack": run.plan.stack,
+        "engine": run.plan.engine,
+        "phase": status.phase,
+        "phase_since": status.phase_since,
+        "is_running": status.is_running,
+        "heartbeat": facts.get("heartbeat"),
+        "message": status.message,
+        "results": describe_results(facts),
+        "rule": describe_rule(status).removeprefix("stop rule: "),
+        "facts": {name: facts[name] for name in names if facts.get(name) is not None},
+        "parts": [_describe_part(part, run, cars, now) for part in status.parts],
+        "waits": [
+            {
+                "text": f"{wait.who} waits for {wait.for_whom} since {duration(wait.since_s)}: {wait.why}",
+                "is_trouble": wait.is_trouble,
+            }
+            for wait in status.waits
+        ],
+    }
+
+
+def _describe_part(part: PartStatus, run: _Run, cars: Mapping[str, int], now: float) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "kind": part.kind,
+        "condition": part.condition,
+        "doing": part.doing,
+        "since": part.since,
+        "restarts": part.restarts,
+        "last_heard": None if part.last_heard_s is None else round(now - part.last_heard_s, 1),
+        "cars": cars.get(part.name, 0),
+        "has_stream": part.name in run.addresses,
+    }
+
+
+def _read_iterations(run: _Run, current: int) -> None:
+    """Read the summaries that are new, and the newest again, until one is missing."""
+    if run.store is None:
+        return
+    newest = max(run.iterations, default=-1)
+    for number in range(max(0, newest - _REREAD + 1), max(current, newest) + 2):
+        try:
+            run.iterations[number] = json.loads(run.store.get(run.keys.iteration_summary(number)))
+        except (DrctlError, ValueError):
+            if number > newest:
+                return
+
+
+def _read_files(run: _Run) -> dict[str, Any]:
+    """List checkpoints and evaluations with the keys that may be fetched."""
+    if run.store is None:
+        return {}
+    try:
+        graphs = [
+            (int(found[1]), info)
+            for info in run.store.list(f"{run.keys.prefix}/model")
+            if (found := _GRAPH.fullmatch(info.key))
+        ]
+        metrics = [
+            (found[1], info)
+            for info in run.store.list(f"{run.keys.metrics_prefix}/evaluation")
+            if (found := _EVALUATION.fullmatch(info.key))
+        ]
+        races = [_read_race(run, stamp, info.key, info.version) for stamp, info in metrics]
+    except DrctlError:
+        return run.files
+    checkpoints = [
+        {"number": number, "key": info.key, "bytes": info.size_bytes, "modified": info.modified.timestamp()}
+        for number, info in sorted(graphs, key=lambda one: -one[0])
+    ]
+    keys = {one["key"] for one in checkpoints} | {key for race in races for key in race["videos"].values()}
+    return {
+        "checkpoints": checkpoints,
+        "evaluations": sorted(races, key=lambda race: race["stamp"], reverse=True),
+        "keys": sorted(keys),
+    }
+
+
+def _read_race(run: _Run, stamp: str, key: str, version: str) -> dict[str, Any]:
+    known = run.races.get(stamp)
+    if known is not None and known["version"] == version and known["videos"]:
+        return known
+    assert run.store is not None  # noqa: S101 - it was listed
+    try:
+        laps = parse_evaluation_metrics(run.store.get(key), key)
+    except DrctlError:
+        laps = ()
+    videos = {
+        info.key.split("/")[-2]: info.key
+        for info in run.store.list(f"{run.keys.evaluation_folder(stamp)}/mp4")
+        if info.key.endswith("/0-video.mp4")
+    }
+    run.races[stamp] = {
+        "stamp": stamp,
+        "version": version,
+        "videos": videos,
+        "laps": [
+            {
+                "lap": lap.trial,
+                "time_s": lap.elapsed_time_in_milliseconds / 1000,
+                "progress": lap.completion_percentage,
+                "status": lap.episode_status,
+                "off_track": lap.off_track_count,
+                "crashes": lap.crash_count,
+                "resets": lap.reset_count,
+            }
+            for lap in laps
+        ],
+    }
+    return run.races[stamp]
