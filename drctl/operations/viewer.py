@@ -16,7 +16,7 @@ from drctl.engines.viewer_process import (
     start_viewer_process,
     stop_viewer_process,
 )
-from drctl.errors import ConflictError, NotSupportedError, UnavailableError, UsageError
+from drctl.errors import ConflictError, NotSupportedError, Problem, UnavailableError, UsageError
 from drctl.formats.stream_topics import TOPICS
 from drctl.link.listening import advertised_host
 from drctl.operations.containers import is_in_containers
@@ -161,6 +161,16 @@ def viewer_folder(project: Project) -> Path:
 
 def _refuse_what_is_missing(project: Project) -> None:
     problems = refused_settings(project.settings, COMMAND)
+    if project.settings.docker_style != "process":
+        problems = [
+            *problems,
+            Problem(
+                f"DR_DOCKER_STYLE is {project.settings.docker_style}; the viewer does not show runs in containers yet",
+                where=str(project.settings.origin("DR_DOCKER_STYLE")),
+                expected="process",
+                fix="drctl start-viewer --set DR_DOCKER_STYLE=process shows the runs of this machine's processes",
+            ),
+        ]
     if problems:
         raise NotSupportedError.from_problems(problems)
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]

@@ -101,7 +101,7 @@ def test_show_tells_value_and_origin(project, drctl, monkeypatch):
     assert lines["DR_RUN_ID"] == "DR_RUN_ID=0 # default"
     assert lines["DR_CAR_NAME"] == "DR_CAR_NAME=Donner # environment, overrides Blitz"
     assert lines["DR_DISPLAY_NAME"] == "DR_DISPLAY_NAME=Donner # default"
-    assert lines["DR_WEBVIEWER_TOKEN"] == ("DR_WEBVIEWER_TOKEN=[REDACTED] # system.env:3, not in this version: viewer")
+    assert lines["DR_WEBVIEWER_TOKEN"] == ("DR_WEBVIEWER_TOKEN=[REDACTED] # system.env:3")
     assert lines["DR_OA_NUMBER_OF_OBSTACLES"] == (
         "DR_OA_NUMBER_OF_OBSTACLES=2 # run.env:2, unused: only when DR_RACE_TYPE is OBJECT_AVOIDANCE"
     )
@@ -337,7 +337,7 @@ def test_explain_older_retired_and_derived_names(project, drctl):
     assert drctl("config", "explain", "DR_MINIO_URL")[1] == (
         "DR_MINIO_URL is worked out from DR_CLOUD and DR_REMOTE_MINIO_URL\n"
     )
-    assert "  available: with a later part: viewer\n" in drctl("config", "explain", "DR_WEBVIEWER_PORT")[1]
+    assert "  available: with a later part: models\n" in drctl("config", "explain", "DR_QUIET_ACTIVATE")[1]
 
 
 def test_explain_needs_no_project(tmp_path, drctl, monkeypatch):
