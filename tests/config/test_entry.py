@@ -3,6 +3,7 @@
 import pytest
 
 from drctl.config.project import load_project
+from drctl.config.registry import fix_for
 from drctl.errors import ConfigError
 
 
@@ -91,3 +92,8 @@ def test_commands_that_start_nothing_do_not_need_the_files(write):
     assert project.settings.train_multi_config
     with pytest.raises(ValueError, match="with_entries"):
         _ = project.races
+
+
+@pytest.mark.parametrize("source", ["worker-2.env", "experiments/fast/worker-2.env"])
+def test_what_a_worker_s_file_sets_is_mended_there(source):
+    assert fix_for("DR_WORLD_NAME", "Oval_track", source) == f"set DR_WORLD_NAME=Oval_track in {source}"

@@ -58,13 +58,19 @@ def test_each_episode_drives_its_entry_s_race_whichever_worker_plays_it(train):
     assert alone.results() == both.results()
 
 
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A training of one iteration, whose model lies under the prefix ``old`` as well."""
+    processes = Processes(tmp_path_factory.mktemp("source"), episodes=4, iterations=1, steps=80)
+    processes.start()
+    processes.finish()
+    for info in list(processes.store.list("model")):
+        processes.store.copy(info.key, info.key.replace("model/", "old/", 1))
+    return processes
+
+
 @pytest.mark.parametrize("is_full", [False, True])
-def test_a_clone_begins_with_the_source_s_network_and_leaves_the_source_alone(train, is_full):
-    source = train("source")
-    source.start()
-    source.finish()
-    for info in list(source.store.list("model")):
-        source.store.copy(info.key, info.key.replace("model/", "old/", 1))
+def test_a_clone_begins_with_the_source_s_network_and_leaves_the_source_alone(train, source, is_full):
     clone = train("clone", pretrained=PretrainedSpec("bucket", "old", 1, is_full), iterations=3)
     for info in source.store.list("old"):
         clone.store.put(info.key, source.store.get(info.key))
