@@ -84,17 +84,23 @@ def test_the_graph_equals_the_network(camera, lidar, stack):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stack", [1, 3])
-@pytest.mark.parametrize(("camera", "lidar"), list(product(CAMERAS, LIDARS)))
+@pytest.mark.parametrize(
+    ("camera", "lidar", "stack"),
+    [*((*pair, 1) for pair in product(CAMERAS, LIDARS)), *((camera, "LIDAR", 3) for camera in CAMERAS)],
+)
 def test_the_graph_of_every_combination_equals_the_network(camera, lidar, stack):
     check_equal(metadata_of(camera, lidar), stack)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", [MIDDLE, DEEP])
 @pytest.mark.parametrize(
-    ("camera", "lidar"),
-    [("STEREO_CAMERAS", None), ("observation", "LIDAR"), ("LEFT_CAMERA", "SECTOR_LIDAR"), ("STEREO_CAMERAS", "LIDAR")],
+    ("camera", "lidar", "network"),
+    [
+        ("STEREO_CAMERAS", "LIDAR", MIDDLE),
+        ("LEFT_CAMERA", "SECTOR_LIDAR", MIDDLE),
+        ("STEREO_CAMERAS", None, DEEP),
+        ("observation", "LIDAR", DEEP),
+    ],
 )
 def test_the_graph_of_the_larger_networks_equals_the_network(camera, lidar, network):
     check_equal(metadata_of(camera, lidar, network), 1, heads="separate" if network == DEEP else "shared")
