@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drctl.errors import FormatError, Problem, UnavailableError
-from drctl.formats.model_metadata import DiscreteActionSpace
+from drctl.formats.model_metadata import ContinuousActionSpace, DiscreteActionSpace
 from drctl.formats.observation import ObservationForm
 from drctl.formats.policy_graph import inspect_policy
 
@@ -42,7 +42,9 @@ class GraphPolicy:
     def __init__(self, graph: bytes, metadata: ModelMetadata, source: str) -> None:
         stack = check_graph(graph, metadata, source)
         self._form = ObservationForm.of(metadata)
-        self._is_continuous = not isinstance(metadata.action_space, DiscreteActionSpace)
+        space = metadata.action_space
+        self._is_continuous = isinstance(space, ContinuousActionSpace)
+        self._bounds = _bounds(space) if metadata.training_algorithm == "sac" else None
         shapes = {name: (*shape[:-1], stack * shape[-1]) for name, shape in self._form.inputs.items()}
         model = _compile(graph, shapes, source)
         self._request: Any = model.create_infer_request()
@@ -71,6 +73,9 @@ class GraphPolicy:
             self._frames[:], self._has_frames = frame, True
         values = self._form.input_values(self._frames)
         output = self._request.infer([values[sensor] for sensor in self._sensors], share_inputs=True)[0]
+        if self._bounds is not None:
+            low, high = self._bounds
+            return np.asarray((2.0 * output - high - low) / (high - low), np.float32)
         if self._is_continuous:
             return np.array(output, np.float32)
         return np.asarray(output.argmax(axis=1), np.int64)
@@ -94,6 +99,9 @@ def check_graph(graph: bytes, metadata: ModelMetadata, source: str) -> int:
     space = metadata.action_space
     wanted = len(space.steering_deg) if isinstance(space, DiscreteActionSpace) else None
     problems = []
+    if found.is_sac != (metadata.training_algorithm == "sac"):
+        trained_by = "sac" if found.is_sac else "clipped_ppo"
+        problems.append(f"{source} was trained by {trained_by}, model_metadata.json says {metadata.training_algorithm}")
     if sorted(found.inputs) != sorted(metadata.sensors):
         seen, said = (", ".join(sorted(names)) for names in (found.inputs, metadata.sensors))
         problems.append(f"{source} sees with {seen}, model_metadata.json says {said}")
@@ -122,6 +130,14 @@ def _stack_of(graph: PolicyGraph, form: ObservationForm) -> int | None:
             return None
         stacks.add(found[-1] // shape[-1])
     return stacks.pop() if len(stacks) == 1 else None
+
+
+def _bounds(space: ContinuousActionSpace | DiscreteActionSpace) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lowest and the highest steering in degrees and speed in m/s, each of shape (2,)."""
+    if not isinstance(space, ContinuousActionSpace):
+        raise ValueError("sac needs a continuous action space")  # model_metadata.json says so to the user
+    low = np.array([space.steering_low_deg, space.speed_low_m_s])
+    return low, np.array([space.steering_high_deg, space.speed_high_m_s])
 
 
 def _actions(count: int | None) -> str:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from drctl.formats.network_layout import OUTPUT_NODE, POLICY_SCOPE, input_node
+from drctl.formats.network_layout import (
+    INPUT_SCOPE,
+    OUTPUT_NODE,
+    POLICY_SCOPE,
+    SAC_OUTPUT_NODE,
+    SAC_SCOPE,
+    input_node,
+)
 from drctl.formats.protobuf_wire import bytes_field, float_field, integer_field, varint
 
 if TYPE_CHECKING:
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from drctl.formats.model_metadata import ContinuousActionSpace
     from drctl.formats.network_layout import InputLayout, NetworkLayout
 
 CONTINUOUS_OUTPUTS: Final = 2  # steering and speed, contract 6.2
@@ -59,6 +67,34 @@ def encode_policy(layout: NetworkLayout, num_actions: int | None, weights: Mappi
     return graph.finish()
 
 
+def encode_sac_policy(
+    layout: NetworkLayout, space: ContinuousActionSpace, weights: Mapping[str, NDArray[np.float32]]
+) -> bytes:
+    """Write the policy of soft actor-critic as a frozen graph.
+
+    The output ``.../sac_policy_head_0/policy`` has steering in degrees and speed in m/s, shape (N, 2): the tanh of the
+    mean, scaled to the action space inside the graph (contract 1.6).
+
+    Args:
+        layout: Sensors and sizes of the network.
+        space: The bounds.
+        weights: As for `encode_policy`, but for the head: ``policy.hidden`` and, on it, ``policy.mean``.
+
+    Returns:
+        A ``GraphDef``.
+
+    Raises:
+        KeyError: A weight is missing.
+        ValueError: A weight has another shape than the network asks for.
+    """
+    graph = _Graph(is_sac=True)
+    features = _merge(graph, [_write_embedder(graph, part, weights) for part in layout.inputs])
+    features = _write_middleware(graph, layout, features, weights)
+    features = _write_gradient_rescaler(graph, features)
+    _write_sac_head(graph, features, space, weights)
+    return graph.finish()
+
+
 @dataclass(frozen=True)
 class _Features:
     """A node with a vector per row; `shapes` are those of its parts as a torch layer flattens them (channels first)."""
@@ -83,12 +119,21 @@ class _Features:
 
 
 class _Graph:
-    """Collects nodes; inputs must be added before the nodes that read them, as in a frozen graph."""
+    """Collects nodes; inputs must be added before the nodes that read them, as in a frozen graph.
 
-    def __init__(self) -> None:
+    Args:
+        is_sac: Whether the nodes belong to SAC's policy: then what is added under the names of PPO's networks and head
+            stands under its names instead.
+    """
+
+    def __init__(self, *, is_sac: bool = False) -> None:
         self._nodes: list[bytes] = []
+        self._is_sac = is_sac
 
     def add(self, operation: str, name: str, inputs: Sequence[str] = (), **attributes: bytes) -> str:
+        if self._is_sac:
+            for scope in (INPUT_SCOPE, POLICY_SCOPE):
+                name = name.replace(f"{scope}/", f"{SAC_SCOPE}/").replace("/ppo_head_0/", "/sac_policy_head_0/")
         node = [bytes_field(1, name), bytes_field(2, operation)]
         node += [bytes_field(3, source) for source in inputs]
         node += [bytes_field(5, bytes_field(1, key) + bytes_field(2, attributes[key])) for key in sorted(attributes)]
@@ -101,8 +146,7 @@ class _Graph:
 
     def variable(self, name: str, value: NDArray[np.float32]) -> str:
         """Add a former variable: freezing leaves a constant and the Identity through which it is read."""
-        self.constant(name, value)
-        return self.add("Identity", f"{name}/read", [name], T=_kind(_FLOAT))
+        return self.add("Identity", f"{name}/read", [self.constant(name, value)], T=_kind(_FLOAT))
 
     def elementwise(self, operation: str, name: str, *inputs: str) -> str:
         return self.add(operation, name, inputs, T=_kind(_FLOAT))
@@ -248,6 +292,23 @@ def _write_head(
     layer = "policy_mean" if is_continuous else "policy_fc"
     result = _write_dense(graph, f"{POLICY_SCOPE}/ppo_head_0/{layer}", features, "policy", outputs, weights)
     graph.elementwise("Identity" if is_continuous else "Softmax", OUTPUT_NODE, result.node)
+
+
+def _write_sac_head(
+    graph: _Graph, features: _Features, space: ContinuousActionSpace, weights: Mapping[str, NDArray[np.float32]]
+) -> None:
+    scope = SAC_OUTPUT_NODE.rpartition("/")[0]
+    units = len(weights["policy.hidden.bias"])
+    hidden = _write_dense(graph, f"{scope}/Dense_0", features, "policy.hidden", units, weights)
+    hidden = _Features(graph.elementwise("Relu", f"{scope}/Dense_0/Relu", hidden.node), hidden.shapes)
+    mean = _write_dense(graph, f"{scope}/policy_mean", hidden, "policy.mean", CONTINUOUS_OUTPUTS, weights)
+    squashed = graph.elementwise("Tanh", f"{scope}/Tanh", mean.node)
+    low = np.array([space.steering_low_deg, space.speed_low_m_s])
+    high = np.array([space.steering_high_deg, space.speed_high_m_s])
+    half = graph.constant(f"{scope}/mul/y", ((high - low) / 2).astype(np.float32))
+    scaled = graph.elementwise("Mul", f"{scope}/mul", squashed, half)
+    middle = graph.constant(f"{scope}/add/y", ((high + low) / 2).astype(np.float32))
+    graph.elementwise("Identity", SAC_OUTPUT_NODE, graph.elementwise("AddV2", f"{scope}/add", scaled, middle))
 
 
 def _write_dense(

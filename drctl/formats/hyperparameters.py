@@ -1,9 +1,16 @@
-"""``hyperparameters.json``, what the user writes, and ``ip/hyperparameters.json``, what was in effect."""
+"""``hyperparameters.json``, what the user writes, and ``ip/hyperparameters.json``, what was in effect.
+
+Each hyperparameter is declared once, as a field of `Hyperparameters`: its key, default, range, meaning and who uses it.
+The reader, the checks and the table in ``docs/hyperparameters.md`` follow from that.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from drctl.errors import Problem
@@ -13,29 +20,15 @@ from drctl.formats.json_text import read_json_object
 ValueLoss = Literal["huber", "mse"]
 Exploration = Literal["categorical", "e-greedy"]
 Algorithm = Literal["clipped_ppo", "sac"]
+User = Literal["both", "clipped_ppo", "sac", "e-greedy", "score"]
 
-_LOSS_NAMES: Final[dict[str, ValueLoss]] = {"huber": "huber", "mean squared error": "mse"}
-_EXPLORATIONS: Final[tuple[Exploration, ...]] = ("categorical", "e-greedy")
-_NO_TARGET_SCORE: Final = 100000.0  # default of term_cond_avg_score, contract 6.1
-_PPO_ONLY: Final = ("num_epochs", "beta_entropy")  # contract 6.1, notes
-_SAC_ONLY: Final = ("sac_alpha",)  # contract 6.1, notes
-
-KEYS: Final = (
-    "batch_size",
-    "beta_entropy",
-    "discount_factor",
-    "e_greedy_value",
-    "epsilon_steps",
-    "exploration_type",
-    "loss_type",
-    "lr",
-    "num_episodes_between_training",
-    "num_epochs",
-    "sac_alpha",
-    "stack_size",
-    "term_cond_avg_score",
-    "term_cond_max_episodes",
+_LOSS_NAMES: Final[Mapping[str, ValueLoss]] = MappingProxyType({"huber": "huber", "mean squared error": "mse"})
+_EXPLORATIONS: Final[Mapping[str, Exploration]] = MappingProxyType(
+    {"categorical": "categorical", "e-greedy": "e-greedy"}
 )
+_NO_TARGET_SCORE: Final = 100000.0  # default of term_cond_avg_score, contract 6.1
+_ABOUT: Final = "about"  # of a field's metadata
+
 # Understood by the original's trainer beside the hyperparameters (contract 3.1); they change nothing here.
 _ORIGINAL_EXTRAS: Final = (
     "max_sample_count",
@@ -48,49 +41,111 @@ _ORIGINAL_EXTRAS: Final = (
 
 
 @dataclass(frozen=True)
+class Declaration:
+    """What is known of one hyperparameter besides its default.
+
+    Attributes:
+        key: Its name in the file.
+        meaning: What it does, in one sentence.
+        used_by: Who looks at it: an algorithm or ``both``, the exploration ``e-greedy``, or the stop rule ``score``.
+        low: Lowest value.
+        high: Highest value.
+        choices: What can be written, with what it is called inside; None for numbers.
+    """
+
+    key: str
+    meaning: str
+    used_by: User
+    low: float = -math.inf
+    high: float = math.inf
+    choices: Mapping[str, str] | None = None
+
+
+def _declare(key: str, default: Any, meaning: str, used_by: User = "both", **about: Any) -> Any:
+    return field(default=default, metadata={_ABOUT: Declaration(key, meaning, used_by, **about)})
+
+
+@dataclass(frozen=True)
 class Hyperparameters:
     """How a car learns; the defaults are those of absent keys (contract 6.1).
 
-    Attributes:
-        minibatch_size: Transitions per gradient step (``batch_size``).
-        num_epochs: Passes over an iteration's transitions (PPO).
-        learning_rate: Adam's step size (``lr``).
-        entropy_coef: Weight of the entropy bonus (``beta_entropy``, PPO); 0 removes the term.
-        gamma: Discount per step (``discount_factor``), in [0, 1].
-        value_loss: ``mse`` is written ``mean squared error`` (``loss_type``).
-        exploration: How training actions are drawn (``exploration_type``).
-        epsilon_final: Last share of random actions under ``e-greedy`` (``e_greedy_value``), in [0, 1].
-        epsilon_steps: Steps over which that share falls from 1.
-        episodes_per_iteration: Training episodes per iteration (``num_episodes_between_training``), N.
-        max_episodes: Training episodes after which a run ends (``term_cond_max_episodes``).
-        target_score: Mean reward at which the stop rule ``score`` ends a run (``term_cond_avg_score``); None when the
-            file has none.
-        stack_size: Frames per observation: the last ones of every sensor, oldest first; the first frame of an episode
-            stands for those that are missing.
-        sac_alpha: Weight of SAC's entropy term.
+    The original checks no range; ours hold what DeepRacer on AWS allows with room around it, and stop at values that
+    cannot train.
     """
 
-    minibatch_size: int = 64
-    num_epochs: int = 10
-    learning_rate: float = 0.0003
-    entropy_coef: float = 0.01
-    gamma: float = 0.999
-    value_loss: ValueLoss = "mse"
-    exploration: Exploration = "categorical"
-    epsilon_final: float = 0.05
-    epsilon_steps: int = 10000
-    episodes_per_iteration: int = 20
-    max_episodes: int = 100000
-    target_score: float | None = None
-    stack_size: int = 1
-    sac_alpha: float = 0.2
+    minibatch_size: int = _declare("batch_size", 64, "Transitions per gradient step.", low=1, high=65536)
+    num_epochs: int = _declare(
+        "num_epochs", 10, "Passes over an iteration's transitions.", "clipped_ppo", low=1, high=100
+    )
+    learning_rate: float = _declare("lr", 0.0003, "Step size of the optimiser, Adam.", low=1e-8, high=1)
+    entropy_coef: float = _declare(
+        "beta_entropy", 0.01, "Weight of the reward for staying undecided; 0 removes it.", "clipped_ppo", low=0, high=1
+    )
+    gamma: float = _declare("discount_factor", 0.999, "What a reward one step later is worth.", low=0, high=1)
+    value_loss: ValueLoss = _declare(  # noqa: RUF009  it calls dataclasses.field
+        "loss_type", "mse", "Loss of what the network expects to earn; huber forgives outliers.", choices=_LOSS_NAMES
+    )
+    exploration: Exploration = _declare(  # noqa: RUF009  likewise
+        "exploration_type",
+        "categorical",
+        "How training actions are chosen: drawn from the policy's probabilities, or the likeliest one with a falling "
+        "share of random ones (discrete actions only).",
+        "clipped_ppo",
+        choices=_EXPLORATIONS,
+    )
+    epsilon_final: float = _declare(
+        "e_greedy_value", 0.05, "Share of random actions from epsilon_steps on.", "e-greedy", low=0, high=1
+    )
+    epsilon_steps: int = _declare(
+        "epsilon_steps",
+        10000,
+        "Training steps over which the share of random actions falls from 1.",
+        "e-greedy",
+        low=1,
+        high=1_000_000_000,
+    )
+    episodes_per_iteration: int = _declare(
+        "num_episodes_between_training",
+        20,
+        "Episodes per iteration; with sac also the gradient steps between two copies of the target network.",
+        low=1,
+        high=1000,
+    )
+    max_episodes: int = _declare(
+        "term_cond_max_episodes", 100000, "Training episodes after which the run ends.", low=1, high=1_000_000_000
+    )
+    target_score: float | None = _declare(
+        "term_cond_avg_score",
+        None,
+        "Mean reward of the last 100 training episodes that ends the run under DR_TRAIN_STOP_WHEN=score.",
+        "score",
+    )
+    stack_size: int = _declare(
+        "stack_size",
+        1,
+        "Frames per observation, the last ones of every sensor; the first of an episode stands for missing ones.",
+        low=1,
+        high=16,
+    )
+    sac_alpha: float = _declare(
+        "sac_alpha", 0.2, "Weight of the policy's entropy beside the reward.", "sac", low=0, high=1
+    )
+
+
+def _read_declarations() -> dict[str, Declaration]:
+    return {item.name: item.metadata[_ABOUT] for item in fields(Hyperparameters)}
+
+
+DECLARATIONS: Final[Mapping[str, Declaration]] = MappingProxyType(_read_declarations())
+"""By attribute of `Hyperparameters`."""
+
+KEYS: Final = tuple(sorted(about.key for about in DECLARATIONS.values()))
 
 
 def parse_hyperparameters(data: bytes | str, source: str) -> Hyperparameters:
     """Read ``hyperparameters.json`` or ``ip/hyperparameters.json``.
 
-    Any value may be written as a text. The original checks no range; ours hold what DeepRacer on AWS allows (contract
-    6.1) with room around it, and stop at values that cannot train.
+    Any value may be written as a text.
 
     Args:
         data: The file's content.
@@ -102,33 +157,29 @@ def parse_hyperparameters(data: bytes | str, source: str) -> Hyperparameters:
     Raises:
         FormatError: Everything that is wrong with the file, at once.
     """
-    default = Hyperparameters()
-    fields = FieldReader(read_json_object(data, source), source)
-    fields.refuse_unknown((*KEYS, *_ORIGINAL_EXTRAS))
-    loss = fields.choice("loss_type", "mean squared error", tuple(_LOSS_NAMES))
-    exploration = fields.choice("exploration_type", default.exploration, _EXPLORATIONS)
-    result = Hyperparameters(
-        minibatch_size=fields.integer("batch_size", default.minibatch_size, low=1, high=65536),
-        num_epochs=fields.integer("num_epochs", default.num_epochs, low=1, high=100),
-        learning_rate=fields.number("lr", default.learning_rate, low=1e-8, high=1.0),
-        entropy_coef=fields.number("beta_entropy", default.entropy_coef, low=0.0, high=1.0),
-        gamma=fields.number("discount_factor", default.gamma, low=0.0, high=1.0),
-        value_loss=_LOSS_NAMES[loss],
-        exploration="e-greedy" if exploration == "e-greedy" else "categorical",
-        epsilon_final=fields.number("e_greedy_value", default.epsilon_final, low=0.0, high=1.0),
-        epsilon_steps=fields.integer("epsilon_steps", default.epsilon_steps, low=1, high=1_000_000_000),
-        episodes_per_iteration=fields.integer(
-            "num_episodes_between_training", default.episodes_per_iteration, low=1, high=1000
-        ),
-        max_episodes=fields.integer("term_cond_max_episodes", default.max_episodes, low=1, high=1_000_000_000),
-        target_score=(
-            fields.number("term_cond_avg_score", _NO_TARGET_SCORE) if fields.has("term_cond_avg_score") else None
-        ),
-        stack_size=fields.integer("stack_size", default.stack_size, low=1, high=16),
-        sac_alpha=fields.number("sac_alpha", default.sac_alpha, low=0.0, high=1.0),
-    )
-    fields.raise_problems()
+    reader = FieldReader(read_json_object(data, source), source)
+    reader.refuse_unknown((*KEYS, *_ORIGINAL_EXTRAS))
+    result = Hyperparameters(**{item.name: _read(reader, item) for item in fields(Hyperparameters)})
+    reader.raise_problems()
     return result
+
+
+def _read(reader: FieldReader, item: Field[Any]) -> Any:
+    about: Declaration = item.metadata[_ABOUT]
+    if about.choices is not None:
+        return about.choices[reader.choice(about.key, _written(about, item.default), tuple(about.choices))]
+    if isinstance(item.default, int):
+        return reader.integer(about.key, item.default, low=int(about.low), high=int(about.high))
+    if item.default is None and not reader.has(about.key):
+        return None
+    return reader.number(about.key, _written(about, item.default), low=about.low, high=about.high)
+
+
+def _written(about: Declaration, value: Any) -> Any:
+    """Return a value as it stands in the file."""
+    if about.choices is not None:
+        return next(name for name, inner in about.choices.items() if inner == value)
+    return _NO_TARGET_SCORE if value is None else value
 
 
 def render_effective(hyperparameters: Hyperparameters, algorithm: Algorithm) -> str:
@@ -138,47 +189,81 @@ def render_effective(hyperparameters: Hyperparameters, algorithm: Algorithm) -> 
         hyperparameters: What is in effect.
         algorithm: Each algorithm leaves out what only the other one uses (contract 6.1).
     """
-    h = hyperparameters
-    loss = next(name for name, inner in _LOSS_NAMES.items() if inner == h.value_loss)
-    values: dict[str, Any] = {
-        "batch_size": h.minibatch_size,
-        "num_epochs": h.num_epochs,
-        "stack_size": h.stack_size,
-        "lr": float(h.learning_rate),
-        "exploration_type": h.exploration,
-        "e_greedy_value": float(h.epsilon_final),
-        "epsilon_steps": h.epsilon_steps,
-        "beta_entropy": float(h.entropy_coef),
-        "discount_factor": float(h.gamma),
-        "loss_type": loss,
-        "num_episodes_between_training": h.episodes_per_iteration,
-        "term_cond_max_episodes": h.max_episodes,
-        "term_cond_avg_score": float(_NO_TARGET_SCORE if h.target_score is None else h.target_score),
-        "sac_alpha": float(h.sac_alpha),
-    }
-    for key in _PPO_ONLY if algorithm == "sac" else _SAC_ONLY:
-        del values[key]
+    values = {}
+    for item in fields(Hyperparameters):
+        about = DECLARATIONS[item.name]
+        # The original's file names the exploration under either algorithm.
+        if about.used_by in ("clipped_ppo", "sac") and about.used_by != algorithm and item.name != "exploration":
+            continue
+        value = _written(about, getattr(hyperparameters, item.name))
+        values[about.key] = float(value) if "float" in str(item.type) else value
     return json.dumps(values, indent=2, sort_keys=True)
 
 
-def unsupported(hyperparameters: Hyperparameters, source: str = "hyperparameters.json") -> list[Problem]:
-    """Name what is valid but not in this version.
+def impossible(hyperparameters: Hyperparameters, *, is_continuous: bool, source: str) -> list[Problem]:
+    """Name what cannot be done with the model's actions.
 
     Args:
         hyperparameters: What the user asks for.
+        is_continuous: Whether the model chooses steering and speed freely.
         source: The file's name for messages.
-
-    Returns:
-        One problem for each; empty when training can start.
     """
-    problems: list[Problem] = []
-    if hyperparameters.exploration != "categorical":
-        problems.append(
+    if hyperparameters.exploration == "e-greedy" and is_continuous:
+        return [
             Problem(
-                f'exploration_type "{hyperparameters.exploration}" is not in this version yet',
+                "exploration_type e-greedy chooses from a list of actions, and this model has none",
                 f"{source}: exploration_type",
-                "categorical",
+                "categorical, which draws continuous actions around the policy's mean",
                 f'set "exploration_type": "categorical" in {source}',
             )
-        )
-    return problems
+        ]
+    return []
+
+
+def idle_keys(hyperparameters: Hyperparameters, algorithm: Algorithm) -> list[str]:
+    """Return the keys whose value differs from the default but that nothing looks at, the stop rule's aside.
+
+    Args:
+        hyperparameters: What the user asks for.
+        algorithm: The model's.
+    """
+    users = {"both", "score", algorithm}
+    if algorithm == "clipped_ppo" and hyperparameters.exploration == "e-greedy":
+        users.add("e-greedy")
+    return [
+        about.key
+        for item in fields(Hyperparameters)
+        if (about := DECLARATIONS[item.name]).used_by not in users
+        and getattr(hyperparameters, item.name) != item.default
+    ]
+
+
+def render_table() -> str:
+    """Return the Markdown table of ``docs/hyperparameters.md``."""
+    lines = ["| key | meaning | values | if absent | used by |", "|---|---|---|---|---|"]
+    for item in fields(Hyperparameters):
+        about = DECLARATIONS[item.name]
+        absent = "none" if item.default is None else f"`{_written(about, item.default)}`"
+        lines.append(f"| `{about.key}` | {about.meaning} | {_values(about)} | {absent} | {_USERS[about.used_by]} |")
+    return "\n".join(lines) + "\n"
+
+
+_USERS: Final[Mapping[User, str]] = MappingProxyType(
+    {
+        "both": "both algorithms",
+        "clipped_ppo": "clipped_ppo",
+        "sac": "sac",
+        "e-greedy": "clipped_ppo with `e-greedy`",
+        "score": "the stop rule `score`",
+    }
+)
+
+
+def _values(about: Declaration) -> str:
+    if about.choices is not None:
+        return ", ".join(f"`{name}`" for name in about.choices)
+    return "any number" if math.isinf(about.low) else f"{_number(about.low)} to {_number(about.high)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"

@@ -88,6 +88,41 @@ def policy_training(
     )
 
 
+def sac_training(
+    *,
+    policy_loss: float,
+    value_loss: float,
+    q_loss: float,
+    entropy: float,
+    updates: int,
+    transitions: int,
+    learning_rate: float,
+) -> str:
+    """Return the line of an iteration's update by soft actor-critic; the original's names of PPO where they fit.
+
+    Args:
+        policy_loss: Mean over the gradient steps.
+        value_loss: Mean loss of the state value.
+        q_loss: Mean loss of an action value.
+        entropy: Mean of -log pi.
+        updates: Gradient steps.
+        transitions: In the replay buffer.
+        learning_rate: Adam's step size.
+    """
+    return pairs(
+        "Policy training",
+        {
+            "Policy loss": policy_loss,
+            "Value loss": value_loss,
+            "Q loss": q_loss,
+            "Entropy": entropy,
+            "updates": updates,
+            "replay transitions": transitions,
+            "learning_rate": learning_rate,
+        },
+    )
+
+
 def checkpoint_saving(number: int, steps: int) -> str:
     """Return the line that announces a checkpoint."""
     return pairs("Checkpoint", {"Saving in path": [f"{_CHECKPOINT_FOLDER}/{checkpoint_name(number, steps)}"]})

@@ -160,29 +160,6 @@ def parse_model_metadata(data: bytes | str, source: str) -> ModelMetadata:
     )
 
 
-def unsupported(metadata: ModelMetadata, source: str = "model_metadata.json") -> list[Problem]:
-    """Name what is valid but not in this version.
-
-    Args:
-        metadata: What the user asks for.
-        source: The file's name for messages.
-
-    Returns:
-        One problem for each; empty when training can start.
-    """
-    problems: list[Problem] = []
-    if metadata.training_algorithm == "sac":
-        problems.append(
-            Problem(
-                "the training algorithm sac is not in this version yet",
-                f"{source}: training_algorithm",
-                "clipped_ppo",
-                f'set "training_algorithm": "clipped_ppo" in {source}',
-            )
-        )
-    return problems
-
-
 def _read_action_space(
     fields: FieldReader, source: str, warnings: list[str]
 ) -> DiscreteActionSpace | ContinuousActionSpace:

@@ -25,6 +25,9 @@ FRAME_WIDTH: Final = 160  # pixels, contract 1.6
 INPUT_SCOPE: Final = "main_level/agent/main/online/network_0"
 POLICY_SCOPE: Final = "main_level/agent/main/online/network_1"
 OUTPUT_NODE: Final = f"{POLICY_SCOPE}/ppo_head_0/policy"
+# SAC's policy is a network of its own, input included.
+SAC_SCOPE: Final = "main_level/agent/policy/online/network_0"
+SAC_OUTPUT_NODE: Final = f"{SAC_SCOPE}/sac_policy_head_0/policy"
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from drctl.errors import FormatError
-from drctl.formats.network_layout import INPUT_SCOPE, OUTPUT_NODE
+from drctl.formats.network_layout import INPUT_SCOPE, OUTPUT_NODE, SAC_OUTPUT_NODE, SAC_SCOPE
 from drctl.formats.protobuf_wire import WireError, read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HEAD_BIASES: Final = ("policy_fc/bias", "policy_mean/bias")  # discrete, continuous; contract 1.5
+_INPUT_SCOPES: Final = {OUTPUT_NODE: INPUT_SCOPE, SAC_OUTPUT_NODE: SAC_SCOPE}  # by the output of an algorithm's policy
 _WRAP: Final = 1 << 64
 
 
@@ -38,11 +39,13 @@ class PolicyGraph:
     Attributes:
         inputs: Shape of each input without the rows, by the sensor in its name.
         num_actions: Number of discrete actions; None for a continuous action space.
+        is_sac: Whether it is SAC's: it gives degrees and m/s, where PPO's gives units of the bounds.
         nodes: All nodes by name, in the order of the file.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
     num_actions: int | None
+    is_sac: bool
     nodes: Mapping[str, GraphNode]
 
 
@@ -57,7 +60,7 @@ def inspect_policy(data: bytes, source: str) -> PolicyGraph:
         Its inputs, its output and its nodes.
 
     Raises:
-        FormatError: Truncated, not a frozen graph, or not the graph of a PPO policy with one camera.
+        FormatError: Truncated, not a frozen graph, or not the graph of a PPO or SAC policy with one camera.
     """
     try:
         nodes = dict(_read_node(content) for number, content in read_fields(memoryview(data)) if number == 1)
@@ -67,17 +70,18 @@ def inspect_policy(data: bytes, source: str) -> PolicyGraph:
         for needed in node.inputs:
             if needed.removeprefix("^").partition(":")[0] not in nodes:
                 raise _refusal(f"{source} lacks the node {needed} that {name} reads", source)
-    if OUTPUT_NODE not in nodes:
+    output = next((name for name in _INPUT_SCOPES if name in nodes), None)
+    if output is None:
         raise _refusal(f"{source} has no node {OUTPUT_NODE}", source)
     inputs = [name for name, node in nodes.items() if node.operation == "Placeholder"]
-    if not inputs or not all(name.startswith(f"{INPUT_SCOPE}/") for name in inputs):
+    if not inputs or not all(name.startswith(f"{_INPUT_SCOPES[output]}/") for name in inputs):
         raise _refusal(f"{source} has the inputs {', '.join(inputs) or 'none'}", source)
     shapes = {name.rpartition("/")[2]: (nodes[name].shape or ())[1:] for name in inputs}
-    return PolicyGraph(shapes, _num_actions(nodes, source), nodes)
+    return PolicyGraph(shapes, _num_actions(nodes, output, source), output == SAC_OUTPUT_NODE, nodes)
 
 
-def _num_actions(nodes: Mapping[str, GraphNode], source: str) -> int | None:
-    head = OUTPUT_NODE.rpartition("/")[0]
+def _num_actions(nodes: Mapping[str, GraphNode], output: str, source: str) -> int | None:
+    head = output.rpartition("/")[0]
     for layer in _HEAD_BIASES:
         bias = nodes.get(f"{head}/{layer}")
         if bias is not None and bias.shape is not None and len(bias.shape) == 1:
@@ -86,7 +90,7 @@ def _num_actions(nodes: Mapping[str, GraphNode], source: str) -> int | None:
 
 
 def _refusal(what: str, source: str) -> FormatError:
-    return FormatError(what, where=source, expected="a model_<n>.pb of a PPO policy with one camera")
+    return FormatError(what, where=source, expected="a model_<n>.pb of a PPO or SAC policy with one camera")
 
 
 # tensorflow/core/framework: node_def.proto, attr_value.proto, tensor.proto, tensor_shape.proto

@@ -294,16 +294,13 @@ def _read_spec(project: Project, store: ObjectStore, keys: ModelKeys) -> Environ
     """Return what is simulated, still without a track."""
     from drctl.evaluation import centre_line_reward
     from drctl.evaluation.checkpoint import read_metadata
-    from drctl.formats.model_metadata import parse_model_metadata, unsupported
+    from drctl.formats.model_metadata import parse_model_metadata
     from drctl.simulation.environment_spec import EnvironmentSpec
     from drctl.simulation.vehicle.physics import resolve_physics
 
     settings = project.settings
     text, place = read_metadata(store, keys)
     metadata = parse_model_metadata(text, place)
-    problems = unsupported(metadata, place)
-    if problems:
-        raise NotSupportedError.from_problems(problems)
     reward, reward_file = centre_line_reward.SOURCE, centre_line_reward.FILE_NAME
     if settings.eval_debug_reward:
         reward, reward_file = _read_reward(store, keys)

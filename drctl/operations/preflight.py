@@ -19,8 +19,8 @@ from drctl.errors import (
     UnavailableError,
     combine_errors,
 )
-from drctl.formats.hyperparameters import parse_hyperparameters
-from drctl.formats.model_metadata import parse_model_metadata, unsupported
+from drctl.formats.hyperparameters import idle_keys, impossible, parse_hyperparameters
+from drctl.formats.model_metadata import parse_model_metadata
 from drctl.formats.object_keys import ModelKeys
 from drctl.operations.community import stack_notes, stack_problems, uses_images
 from drctl.operations.container_store import store_notes
@@ -32,6 +32,7 @@ from drctl.operations.snapshot import (
     HYPERPARAMETERS,
     MODEL_METADATA,
     REWARD_FUNCTION,
+    UserFiles,
     gather_files,
     has_local_files,
 )
@@ -219,13 +220,29 @@ def _check_files(found: Draft) -> None:
         metadata = parse_model_metadata(files.contents[MODEL_METADATA], files.places[MODEL_METADATA])
         found.metadata = metadata
         found.notes += [Message(f"{files.places[MODEL_METADATA]}: {text}", "warning") for text in metadata.warnings]
-        problems = unsupported(metadata, files.places[MODEL_METADATA])
-        if problems and not uses_images(found.project):
-            errors.append(NotSupportedError.from_problems(problems))
+    except DrctlError as error:
+        errors.append(error)
+    try:
+        _check_learning(found, files)
     except DrctlError as error:
         errors.append(error)
     if errors:
         raise combine_errors(errors)
+
+
+def _check_learning(found: Draft, files: UserFiles) -> None:
+    """Check what the hyperparameters ask of the model."""
+    if found.hyperparameters is None or found.metadata is None or uses_images(found.project):
+        return
+    place = files.places[HYPERPARAMETERS]
+    is_continuous, algorithm = found.metadata.is_continuous, found.metadata.training_algorithm
+    problems = impossible(found.hyperparameters, is_continuous=is_continuous, source=place)
+    if problems:
+        raise FormatError.from_problems(problems)
+    idle = idle_keys(found.hyperparameters, algorithm)
+    if idle:
+        chosen = algorithm if algorithm == "sac" else f"{algorithm} and exploration_type categorical"
+        found.notes.append(Message(f"{place}: no effect with {chosen}: {', '.join(idle)}"))
 
 
 def _check_reward(found: Draft) -> None:

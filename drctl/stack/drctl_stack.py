@@ -109,6 +109,8 @@ def trainer_spec(
         keep_gb=settings.keep_gb,
         network_heads=settings.network_heads,
         sim_trace_log=settings.sim_trace_log,
+        sac_buffer_gb=settings.sac_buffer_gb,
+        sac_update_ratio=settings.sac_update_ratio,
         pretrained=pretrained,
         worlds=worlds,
     )

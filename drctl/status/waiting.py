@@ -18,7 +18,14 @@ STUCK_FACTOR = 5.0
 
 SHORTEST_LIMIT_S = 60.0
 
-_FIRST_LIMITS_S = {"starting": 60.0, "collecting": 600.0, "updating": 600.0, "publishing": 120.0, "evaluating": 600.0}
+_FIRST_LIMITS_S = {
+    "starting": 60.0,
+    "collecting": 600.0,
+    "updating": 600.0,
+    "publishing": 120.0,
+    "evaluating": 600.0,
+    "refilling": 3600.0,
+}
 """Limits before there is an iteration to learn from."""
 
 _SECONDS_KEY = {"collecting": "collect", "updating": "update", "publishing": "publish", "evaluating": "evaluate"}
@@ -28,6 +35,7 @@ _CAUSES = {
     "collecting": "a slow reward function, or other programs that take the processor; see drctl logs-robomaker",
     "updating": "other programs take the processor or the GPU, or memory is swapped out; see top",
     "publishing": "the store is slow or full; see drctl logs-sagemaker",
+    "refilling": "other programs take the processor; a smaller DR_SAC_BUFFER_GB is filled sooner",
     "evaluating": "the car drives long episodes without progress; see drctl logs-sagemaker",
 }
 

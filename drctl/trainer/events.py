@@ -6,7 +6,7 @@ import io
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from drctl.formats.manifest import Manifest
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 FILE_VERSION = "brain.Event:2"
 """First record of every event file; readers look for it."""
+
+# Of an iteration's summary; each algorithm has some of the last ones.
+_FIGURES: Final = (
+    *("reward_mean", "progress_mean", "laps", "steps", "entropy", "policy_loss", "value_loss"),
+    *("kl_divergence", "q_loss", "replay_transitions"),
+)
 
 
 class EventWriter:
@@ -34,8 +40,7 @@ class EventWriter:
         summary = manifest.summary
         if summary is None:
             return
-        names = ("reward_mean", "progress_mean", "laps", "steps", "entropy", "policy_loss", "value_loss")
-        values = {f"training/{name}": float(summary[name]) for name in (*names, "kl_divergence")}
+        values = {f"training/{name}": float(summary[name]) for name in _FIGURES if name in summary}
         self._add(manifest, {**values, **{f"seconds/{part}": s for part, s in summary["seconds"].items()}})
 
     def add_evaluation(self, manifest: Manifest) -> None:

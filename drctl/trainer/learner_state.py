@@ -18,8 +18,9 @@ from drctl.errors import FormatError, Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from drctl.trainer.networks import ActorCritic, Weights
+    from drctl.trainer.networks import Network
     from drctl.trainer.optimizer import Adam
+    from drctl.trainer.trunk import Weights
 
 _WEIGHTS: Final = "the weights file"
 _OPTIMIZER: Final = "the optimiser file"
@@ -27,14 +28,14 @@ _STEPS: Final = "steps"  # gradient steps so far, the same for every parameter
 _FIX: Final = "resume with the model_metadata.json and heads that the checkpoint was trained with, or start with -w"
 
 
-def save_weights(network: ActorCritic) -> bytes:
+def save_weights(network: Network) -> bytes:
     """Return a network's weights."""
     return _write(
         {name: network.canonical(name, parameter.detach()).cpu() for name, parameter in network.parameters.items()}
     )
 
 
-def load_weights(network: ActorCritic, data: bytes) -> None:
+def load_weights(network: Network, data: bytes) -> None:
     """Overwrite a network's weights; nothing changes when they do not fit.
 
     Raises:
@@ -46,13 +47,13 @@ def load_weights(network: ActorCritic, data: bytes) -> None:
         network.assign(name, parameter, tensors[name])
 
 
-def save_optimizer(network: ActorCritic, optimizer: Adam) -> bytes:
+def save_optimizer(network: Network, optimizer: Adam) -> bytes:
     """Return an optimiser's state."""
     state = _canonical_optimizer(network, optimizer)
     return _write({name: tensor.cpu() for name, tensor in state.items()})
 
 
-def load_optimizer(network: ActorCritic, optimizer: Adam, data: bytes) -> None:
+def load_optimizer(network: Network, optimizer: Adam, data: bytes) -> None:
     """Overwrite an optimiser's state; nothing changes when it does not fit.
 
     Raises:
@@ -65,25 +66,25 @@ def load_optimizer(network: ActorCritic, optimizer: Adam, data: bytes) -> None:
             network.assign(name, mean, tensors[f"{moment}.{name}"])
 
 
-def copy_state(network: ActorCritic, optimizer: Adam) -> list[Tensor]:
+def copy_state(network: Network, optimizer: Adam) -> list[Tensor]:
     """Return a copy of everything an update changes, for `restore_state`."""
     return [tensor.detach().clone() for tensor in _changing(network, optimizer)]
 
 
-def restore_state(network: ActorCritic, optimizer: Adam, before: list[Tensor]) -> None:
+def restore_state(network: Network, optimizer: Adam, before: list[Tensor]) -> None:
     """Undo all changes since `copy_state`."""
     with torch.no_grad():
         for tensor, old in zip(_changing(network, optimizer), before, strict=True):
             tensor.copy_(old)
 
 
-def _changing(network: ActorCritic, optimizer: Adam) -> Iterator[Tensor]:
+def _changing(network: Network, optimizer: Adam) -> Iterator[Tensor]:
     yield optimizer.steps
     for tensors in (network.parameters, *_moments(optimizer).values()):
         yield from tensors.values()
 
 
-def _canonical_optimizer(network: ActorCritic, optimizer: Adam) -> dict[str, Tensor]:
+def _canonical_optimizer(network: Network, optimizer: Adam) -> dict[str, Tensor]:
     return {
         _STEPS: optimizer.steps,
         **{

@@ -185,16 +185,18 @@ def _run(
     collector.poll()
 
     # Two seconds of imports: workers build their environments meanwhile.
-    from drctl.trainer.ppo import PpoLearner
+    from drctl.trainer.algorithm import make_learner
+    from drctl.trainer.sac import ReplaySettings
     from drctl.trainer.training import Parts, Training
 
-    learner = PpoLearner(
+    learner = make_learner(
         snapshot.metadata,
         snapshot.hyperparameters,
         seed=spec.seed,
         precision=precision,
         shards=shards,
         heads=spec.network_heads,
+        replay=ReplaySettings(spec.sac_buffer_gb, spec.sac_update_ratio),
     )
     collector.poll()
     status.update(physics=physics, precision=learner.precision, device=learner.device_name)

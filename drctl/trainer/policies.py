@@ -11,6 +11,7 @@ from torch import Tensor
 
 from drctl.simulation.random import EVALUATION_OFFSET, STREAM_ACTION, keyed_uniforms
 from drctl.trainer.cuda_graph import CudaGraph
+from drctl.trainer.distributions import Categorical, EpsilonGreedy
 from drctl.trainer.rollout import Actions
 from drctl.trainer.transitions import as_tensor
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drctl.simulation.episode import EpisodeStart
-    from drctl.trainer.networks import ActorCritic
+    from drctl.trainer.distributions import ActionDistribution
+    from drctl.trainer.networks import Network
 
 
 class NetworkPolicy:
@@ -36,23 +38,27 @@ class NetworkPolicy:
         seed: Of the action noise.
         is_greedy: Take the likeliest action, or the mean, instead of drawing one.
         rows_at_once: Rows that go through the network together; a GPU takes all that there are.
+        epsilon: Share of actions that are drawn without looking, the others being the likeliest; None draws them all
+            from the network's distribution. For discrete actions.
     """
 
     def __init__(
         self,
-        network: ActorCritic,
+        network: Network,
         dtype: torch.dtype,
         device: torch.device,
         *,
         seed: int,
         is_greedy: bool,
         rows_at_once: int,
+        epsilon: float | None = None,
     ) -> None:
         self._network = network
         self._device = device
         self._seed = seed
         self._is_greedy = is_greedy
         self._rows_at_once = rows_at_once
+        self._epsilon = epsilon
         self._recorded: _Recorded | None = None
         with torch.inference_mode():
             self._weights = {
@@ -91,14 +97,17 @@ class NetworkPolicy:
             return self._recorded.replay(frames, uniforms)
 
     def _decide(self, pixels: Tensor, uniforms: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        distribution: ActionDistribution
         distribution, values = self._network.forward(self._weights, pixels)
+        if self._epsilon is not None and isinstance(distribution, Categorical):
+            distribution = EpsilonGreedy(distribution, self._epsilon)
         actions = distribution.mode() if uniforms is None else distribution.sample(uniforms)
         return actions, distribution.log_prob(actions), values
 
     def _uniforms(self, starts: Sequence[EpisodeStart], steps: NDArray[np.int64]) -> Tensor:
         episodes = np.fromiter((start.episode for start in starts), np.int64, len(starts))
         stream = STREAM_ACTION + (EVALUATION_OFFSET if starts[0].phase == "evaluation" else 0)
-        draws = self._network.distribution.draws
+        draws = self._network.distribution.draws if self._epsilon is None else EpsilonGreedy.draws
         uniforms = keyed_uniforms(self._seed, stream, starts[0].iteration, episodes, steps.astype(np.int64), draws)
         return torch.from_numpy(uniforms)
 

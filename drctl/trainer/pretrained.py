@@ -12,7 +12,7 @@ from drctl.storage.location import open_store
 
 if TYPE_CHECKING:
     from drctl.storage.location import StoreLocation
-    from drctl.trainer.ppo import PpoLearner
+    from drctl.trainer.learner import Learner
     from drctl.trainer.spec import PretrainedSpec
 
 
@@ -29,7 +29,7 @@ class Inheritance:
     origin: dict[str, Any]
 
 
-def inherit(pretrained: PretrainedSpec, location: StoreLocation, learner: PpoLearner) -> Inheritance:
+def inherit(pretrained: PretrainedSpec, location: StoreLocation, learner: Learner) -> Inheritance:
     """Give a learner the weights of an earlier model and, when it is taken over in full, its optimiser.
 
     Counters count what was driven and learned: episodes, steps and laps. What judges the model (recent scores, the

@@ -78,6 +78,8 @@ class TrainerSpec:
         keep_gb: Space for the thinned history of checkpoints, in GB (1e9 bytes).
         network_heads: ``shared`` trunk for policy and value or ``separate`` networks.
         sim_trace_log: Whether workers print a SIM_TRACE_LOG line per step.
+        sac_buffer_gb: ``DR_SAC_BUFFER_GB``.
+        sac_update_ratio: ``DR_SAC_UPDATE_RATIO``.
         pretrained: What a new model begins with; None for an untrained network.
         worlds: Entries of a multi-config run, each with its own ``training_params_<i>.yaml``; 1 for all others.
     """
@@ -98,6 +100,8 @@ class TrainerSpec:
     keep_gb: float
     network_heads: Literal["shared", "separate"]
     sim_trace_log: bool
+    sac_buffer_gb: float
+    sac_update_ratio: float
     pretrained: PretrainedSpec | None = None
     worlds: int = 1
 

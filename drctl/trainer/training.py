@@ -22,7 +22,7 @@ from drctl.trainer.stop_rule import LAP_STREAK, SCORE_WINDOW, StopRule
 if TYPE_CHECKING:
     from drctl.formats.object_keys import ModelKeys
     from drctl.trainer.events import EventWriter
-    from drctl.trainer.ppo import PpoLearner, UpdateStats
+    from drctl.trainer.learner import Learner, UpdateStats
     from drctl.trainer.pretrained import Inheritance
     from drctl.trainer.snapshot import Snapshot
     from drctl.trainer.spec import TrainerSpec
@@ -52,7 +52,7 @@ class Parts:
     snapshot: Snapshot
     store: ObjectStore
     keys: ModelKeys
-    learner: PpoLearner
+    learner: Learner
     collector: Collector
     publisher: Publisher
     status: StatusFile
@@ -90,6 +90,7 @@ class Training:
         """
         if self._manifest.number > 0 and self._manifest.evaluation is None:
             self._evaluate()
+        self._refill()
         while True:
             reason = self._rule.reason_to_stop(self._manifest.counters)
             if reason is not None:
@@ -108,16 +109,8 @@ class Training:
         collected = time.monotonic()
         parts.status.update("updating")
         update = parts.learner.update(episodes, iteration, self._during_update)
-        for number, epoch in enumerate(update.epochs):
-            parts.say(
-                log_lines.policy_training(
-                    surrogate_loss=epoch.policy_loss,
-                    kl_divergence=epoch.kl_divergence,
-                    entropy=epoch.entropy,
-                    epoch=number,
-                    learning_rate=parts.snapshot.hyperparameters.learning_rate,
-                )
-            )
+        for line in update.lines:
+            parts.say(line)
         updated = time.monotonic()
         parts.status.update("publishing")
         seconds = {"collect": collected - started, "update": updated - collected}
@@ -133,22 +126,46 @@ class Training:
             f"evaluating {time.monotonic() - published:.1f}"
         )
 
+    def _refill(self) -> None:
+        """Drive the last iterations' episodes again where the algorithm remembers what no checkpoint holds.
+
+        The present policy drives them, and nothing is learned, counted or recorded meanwhile.
+        """
+        parts, counters, iteration = self._parts, self._manifest.counters, self._manifest.number
+        missing = parts.learner.missing_steps(counters.steps)
+        if not missing:
+            return
+        parts.say(f"Refilling the replay buffer, which no checkpoint holds: {missing} steps are driven again")
+        wanted, cap = parts.snapshot.hyperparameters.episodes_per_iteration, parts.spec.max_steps_per_iteration
+        while iteration > 0 and parts.learner.missing_steps(counters.steps):
+            iteration -= 1
+            parts.status.update("refilling", iteration=iteration, episodes_done=0, episodes_wanted=wanted)
+            episodes = parts.collector.collect(
+                training_starts(parts.snapshot.worlds, iteration, wanted, cap),
+                parts.learner.sampler(counters.steps),
+                on_tick=self._watch("refilling"),
+                should_stop=parts.should_stop,
+            )
+            parts.learner.remember(episodes)
+        parts.say(f"The replay buffer is filled again by {self._manifest.number - iteration} iterations of episodes")
+
     def _collect(self, iteration: int) -> list[Episode]:
         parts = self._parts
         wanted = parts.snapshot.hyperparameters.episodes_per_iteration
         starts = training_starts(parts.snapshot.worlds, iteration, wanted, parts.spec.max_steps_per_iteration)
+        steps = self._manifest.counters.steps
+        exploration = parts.learner.exploration(steps)
         parts.status.update("collecting", iteration=iteration, episodes_done=0, episodes_wanted=wanted)
         episodes = parts.collector.collect(
-            starts, parts.learner.sampler(), on_tick=self._watch("collecting"), should_stop=parts.should_stop
+            starts, parts.learner.sampler(steps), on_tick=self._watch("collecting"), should_stop=parts.should_stop
         )
-        steps = self._manifest.counters.steps
         for episode in episodes:
             steps += episode.record.steps
             parts.say(
                 log_lines.training_episode(
                     episode=self._manifest.counters.episodes + episode.start.episode + 1,
                     total_reward=episode.record.reward,
-                    exploration=0.0,
+                    exploration=exploration,
                     steps=steps,
                     iteration=iteration,
                 )
@@ -168,7 +185,6 @@ class Training:
         records = [episode.record for episode in episodes]
         counters = _count_training(self._manifest.counters, episodes)
         laps = [record.duration_s for record in records if record.is_lap]
-        last_epoch = update.epochs[-1]
         summary: dict[str, Any] = {
             "iteration": iteration,
             "checkpoint": iteration + 1,
@@ -178,10 +194,7 @@ class Training:
             "progress_mean": sum(record.progress_percent for record in records) / len(records),
             "laps": len(laps),
             "lap_times_s": laps,
-            "entropy": last_epoch.entropy,
-            "policy_loss": last_epoch.policy_loss,
-            "value_loss": last_epoch.value_loss,
-            "kl_divergence": last_epoch.kl_divergence,
+            **update.figures,
             "seconds": seconds,
         }
         traces = self._slots.add_training(iteration, records)

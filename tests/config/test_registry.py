@@ -243,8 +243,6 @@ LATER = {
     "docker_style": "swarm",
     "race_type": "OBJECT_AVOIDANCE",
     "telegraf_host": "telegraf",
-    "sac_buffer_gb": 1.0,
-    "sac_update_ratio": 1.0,
 }
 
 
@@ -289,6 +287,8 @@ def test_start_training_takes_the_settings_of_this_version():
         cars_per_worker=5,
         keep_gb=1.0,
         sim_trace_log=True,
+        sac_buffer_gb=1.0,
+        sac_update_ratio=1.0,
         link_listen="0.0.0.0",
         sagemaker_cuda_devices="0,1",
         cloud_watch_enable=True,

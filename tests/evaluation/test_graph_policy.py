@@ -15,6 +15,7 @@ from drctl.formats.model_metadata import ContinuousActionSpace, DiscreteActionSp
 from drctl.simulation.environment import BatchEnvironment
 from drctl.simulation.episode import EpisodeStart
 from drctl.trainer.ppo import PpoLearner
+from drctl.trainer.sac import ReplaySettings, SacLearner
 
 DISCRETE = DiscreteActionSpace((-30.0, -15.0, 0.0, 15.0, 30.0), (0.6,) * 5)
 CONTINUOUS = ContinuousActionSpace(-30.0, 30.0, 0.5, 2.0)
@@ -49,6 +50,20 @@ def test_the_graph_chooses_what_the_trainers_greedy_policy_chooses(space, circle
         assert len(set(chosen.tolist())) > 1  # otherwise nothing would be told apart
     else:
         assert chosen == pytest.approx(greedy, abs=1e-5)
+
+
+def test_the_graph_of_sac_chooses_what_its_greedy_policy_chooses(circle_spec):
+    metadata = ModelMetadata(CONTINUOUS, training_algorithm="sac")
+    learner = SacLearner(metadata, Hyperparameters(), seed=5, precision="fp32", replay=ReplaySettings(0.01))
+    learner._network.parameters["policy.mean.weight"].data.mul_(1000)  # as far apart as after a training
+    policy = GraphPolicy(learner.frozen_graph(), metadata, "model_0.pb")
+    frames = seen_frames(circle_spec())[::4]
+    greedy = learner.greedy().act(np.array(frames), [START] * len(frames), np.arange(len(frames))).actions
+    assert np.ptp(greedy, axis=0).min() > 0.1  # otherwise nothing would be told apart
+    assert np.concatenate([policy.act(frame) for frame in frames]) == pytest.approx(greedy, abs=1e-5)
+
+    with pytest.raises(FormatError, match=r"was trained by sac, model_metadata\.json says clipped_ppo"):
+        check_graph(learner.frozen_graph(), ModelMetadata(CONTINUOUS), "model_0.pb")
 
 
 def test_a_broken_graph_is_refused():

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from drctl.formats.hyperparameters import Hyperparameters, parse_hyperparameters, unsupported
+from drctl.formats.hyperparameters import Hyperparameters, parse_hyperparameters
 from drctl.formats.model_metadata import DiscreteActionSpace, parse_model_metadata
-from drctl.formats.model_metadata import unsupported as unsupported_metadata
 from drctl.resources import resource_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +33,6 @@ def test_hyperparameters():
         max_episodes=1000,
         target_score=350.0,
     )
-    assert unsupported(h) == []
 
 
 def test_model_metadata():
@@ -43,7 +41,6 @@ def test_model_metadata():
     assert (metadata.sensors, metadata.version) == (("FRONT_FACING_CAMERA",), 5.0)
     assert metadata.neural_network == "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW"
     assert metadata.warnings == ()
-    assert unsupported_metadata(metadata) == []
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
 from drctl.errors import FormatError
-from drctl.formats.hyperparameters import Hyperparameters, parse_hyperparameters, render_effective, unsupported
+from drctl.formats.hyperparameters import (
+    Hyperparameters,
+    idle_keys,
+    impossible,
+    parse_hyperparameters,
+    render_effective,
+    render_table,
+)
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "hyperparameters.md"
 
 # Column "DRfC file" of contract 6.1, written as DeepRacer-for-Cloud ships it.
 DRFC_FILE = """{
@@ -165,9 +175,30 @@ def test_numbers_are_typed_whatever_the_user_wrote():
     assert type(effective["batch_size"]) is int
 
 
-def test_what_comes_later_is_named():
-    assert unsupported(Hyperparameters()) == []
-    assert unsupported(Hyperparameters(stack_size=4)) == []
-    problems = unsupported(Hyperparameters(exploration="e-greedy"))
-    assert [problem.where for problem in problems] == ["hyperparameters.json: exploration_type"]
-    assert problems[0].fix == 'set "exploration_type": "categorical" in hyperparameters.json'
+def test_e_greedy_needs_a_list_of_actions():
+    wanted = Hyperparameters(exploration="e-greedy")
+    assert impossible(wanted, is_continuous=False, source="h.json") == []
+    assert impossible(Hyperparameters(), is_continuous=True, source="h.json") == []
+    (problem,) = impossible(wanted, is_continuous=True, source="h.json")
+    assert problem.what == "exploration_type e-greedy chooses from a list of actions, and this model has none"
+    assert problem.where == "h.json: exploration_type"
+    assert problem.fix == 'set "exploration_type": "categorical" in h.json'
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "values", "idle"),
+    [
+        ("clipped_ppo", {}, []),
+        ("clipped_ppo", {"sac_alpha": 0.1}, ["sac_alpha"]),
+        ("clipped_ppo", {"e_greedy_value": 0.2, "epsilon_steps": 5}, ["e_greedy_value", "epsilon_steps"]),
+        ("clipped_ppo", {"e_greedy_value": 0.2, "epsilon_steps": 5, "exploration_type": "e-greedy"}, []),
+        ("sac", {"num_epochs": 5, "beta_entropy": 0.1, "sac_alpha": 0.1}, ["num_epochs", "beta_entropy"]),
+        ("sac", {"e_greedy_value": 0.2, "loss_type": "huber", "batch_size": 32}, ["e_greedy_value"]),
+    ],
+)
+def test_what_has_no_effect_is_known(algorithm, values, idle):
+    assert idle_keys(parse(**values), algorithm) == idle
+
+
+def test_the_documented_table_is_the_readers():
+    assert render_table() in DOCS.read_text(), f"docs/hyperparameters.md lacks this table:\n{render_table()}"

@@ -12,7 +12,6 @@ from drctl.formats.model_metadata import (
     DiscreteActionSpace,
     LidarConfig,
     parse_model_metadata,
-    unsupported,
 )
 
 LEFT_AND_RIGHT = [{"steering_angle": 10, "speed": 1, "index": 0}, {"steering_angle": -10.5, "speed": 2, "index": 1}]
@@ -164,15 +163,11 @@ def test_all_problems_at_once():
 def test_every_combination_of_sensors_and_networks_is_supported(camera, lidar, network):
     metadata = parse(sensor=[camera, *lidar], version=5, neural_network=network)
     assert metadata.sensors == (camera, *lidar)
-    assert unsupported(metadata) == []
 
 
-def test_what_comes_later_is_named():
+def test_sac_takes_bounds_of_actions():
     metadata = parse(action_space=BOUNDS, action_space_type="continuous", training_algorithm="SAC")
     assert metadata.training_algorithm == "sac"
-    assert [(problem.what, problem.where) for problem in unsupported(metadata)] == [
-        ("the training algorithm sac is not in this version yet", "model_metadata.json: training_algorithm")
-    ]
 
 
 def test_what_a_lidar_cannot_do_is_said():

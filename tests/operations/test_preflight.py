@@ -42,18 +42,12 @@ def test_the_shipped_files_pass_and_leave_no_trace(project):
 def test_every_problem_is_reported_at_once_what_the_user_wrote_first(make_project):
     project = make_project(world_name="reinvent_bse", race_type="HEAD_TO_BOT")
     edit_json(project, "hyperparameters.json", lr=-1)
-    edit_json(
-        project,
-        "model_metadata.json",
-        action_space_type="continuous",
-        action_space={"steering_angle": {"low": -30, "high": 30}, "speed": {"low": 0.5, "high": 1}},
-        training_algorithm="sac",
-    )
+    edit_json(project, "model_metadata.json", sensor=["FRONT_FACING_CAMERA", "LEFT_CAMERA"])
     (project.data_folder / "bucket" / "rl-deepracer-sagemaker").mkdir(parents=True)
     (project.data_folder / "bucket" / "rl-deepracer-sagemaker" / "old").write_text("a model")
     error = refused(project)
     codes = [problem.code for problem in error.problems]
-    assert sorted(codes) == ["conflict", "file_invalid", "not_supported", "not_supported", "track_invalid"]
+    assert sorted(codes) == ["conflict", "file_invalid", "file_invalid", "not_supported", "track_invalid"]
     assert codes[-1] == "conflict"
     assert error.exit_status == 3
 
@@ -79,6 +73,26 @@ def test_community_images_need_containers(make_project):
     assert problem.what == "DR_DOCKER_STYLE is process; the community images run under Docker Compose alone"
     assert problem.fix == "drctl config set DR_DOCKER_STYLE=compose"
     assert "drctl start-training --stack drctl --engine process" in problem.expected
+
+
+def test_hyperparameters_that_cannot_or_do_not_act_are_named(project):
+    edit_json(project, "hyperparameters.json", sac_alpha=0.1, epsilon_steps=99)
+    told = [note.text for note in check(project).notes]
+    assert (
+        "custom_files/hyperparameters.json: no effect with clipped_ppo and exploration_type categorical: "
+        "epsilon_steps, sac_alpha" in told
+    )
+
+    edit_json(project, "hyperparameters.json", exploration_type="e-greedy")
+    bounds = {"steering_angle": {"low": -30, "high": 30}, "speed": {"low": 0.5, "high": 1}}
+    edit_json(project, "model_metadata.json", action_space=bounds, action_space_type="continuous")
+    (problem,) = refused(project).problems
+    assert problem.what == "exploration_type e-greedy chooses from a list of actions, and this model has none"
+
+    edit_json(project, "hyperparameters.json", exploration_type="categorical")
+    edit_json(project, "model_metadata.json", training_algorithm="sac")
+    told = [note.text for note in check(project).notes]
+    assert "custom_files/hyperparameters.json: no effect with sac: num_epochs, epsilon_steps" in told
 
 
 def test_missing_custom_files_are_named_each(project):

@@ -42,6 +42,7 @@ class Processes:
         pretrained: What the model begins with.
         sensors: Of the model; None for the shipped ones.
         stack: Frames that its network sees at once.
+        sac: Train by soft actor-critic, with a continuous action space.
         settings: Settings that are not the default.
     """
 
@@ -59,6 +60,7 @@ class Processes:
         pretrained: PretrainedSpec | None = None,
         sensors: list[str] | None = None,
         stack: int = 1,
+        sac: bool = False,
         **settings: Any,
     ) -> None:
         self.folder = folder
@@ -74,6 +76,10 @@ class Processes:
         metadata = json.loads((CUSTOM_FILES / "model_metadata.json").read_text())
         if sensors is not None:
             metadata["sensor"] = sensors
+        if sac:
+            bounds = {"steering_angle": {"low": -30, "high": 30}, "speed": {"low": 0.5, "high": 1.0}}
+            metadata.update(action_space=bounds, action_space_type="continuous", training_algorithm="sac")
+            hyperparameters.update(batch_size=16)
         files = {
             "hyperparameters.json": json.dumps(hyperparameters).encode(),
             "model_metadata.json": json.dumps(metadata).encode(),
@@ -106,6 +112,8 @@ class Processes:
             sim_trace_log=False,
             pretrained=pretrained,
             worlds=max(1, len(entries)),
+            sac_buffer_gb=0.05,
+            sac_update_ratio=0.25,
         )
         self.run_folder = folder / "run"
         self.run_folder.mkdir(parents=True)

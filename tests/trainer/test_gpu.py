@@ -66,7 +66,7 @@ def weights(learner):
 @BOTH
 def test_a_recorded_step_is_the_launched_step(action_space):
     recorded, launched = make(action_space), make(action_space)
-    launched._replay_step = launched._step
+    launched._replay_step = launched._learn
     episodes = play(recorded)
     for iteration in range(2):
         first, second = (

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from drctl.errors import FailedError, FormatError, NotSupportedError
+from drctl.errors import FailedError, FormatError
 from drctl.formats.episode_status import EpisodeStatus
 from drctl.formats.hyperparameters import Hyperparameters
 from drctl.formats.model_metadata import ContinuousActionSpace, DiscreteActionSpace, ModelMetadata
@@ -373,11 +373,6 @@ def test_an_interrupted_update_changes_nothing():
 def test_nothing_to_learn_from_is_an_error():
     with pytest.raises(FailedError, match="no step to learn from"):
         make().update([], 0, **QUIET)
-
-
-def test_an_exploration_that_is_not_there_is_refused():
-    with pytest.raises(NotSupportedError, match="exploration_type 'e-greedy' is not in this version"):
-        make(exploration="e-greedy")
 
 
 # The car's file

@@ -99,6 +99,26 @@ def test_sampled_actions_follow_their_probabilities():
         )
 
 
+@pytest.mark.parametrize(("steps", "epsilon"), [(0, 1.0), (2500, 0.8), (5000, 0.6), (10_000, 0.2), (99_999, 0.2)])
+def test_epsilon_falls_on_a_line_and_stays(steps, epsilon):
+    wanted = Hyperparameters(exploration="e-greedy", epsilon_final=0.2, epsilon_steps=10_000)
+    assert PpoLearner(DISCRETE, wanted, seed=0).exploration(steps) == pytest.approx(epsilon)
+    assert PpoLearner(DISCRETE, Hyperparameters(), seed=0).exploration(steps) == 0.0
+
+
+def test_e_greedy_actions_are_as_often_random_as_the_closed_form_says(frames):
+    learner = PpoLearner(DISCRETE, Hyperparameters(exploration="e-greedy", epsilon_steps=1000), seed=0)
+    episodes = [EpisodeStart("training", 0, episode) for episode in range(50)]
+    same = np.repeat(frames[:1], 50, axis=0)
+    best = learner.greedy().act(same, episodes, np.zeros(50)).actions[0]
+    policy = learner.sampler(500)  # epsilon 0.525
+    counts = sum(np.bincount(policy.act(same, episodes, np.full(50, step)).actions, minlength=5) for step in range(20))
+    for action, count in enumerate(counts):
+        share = 0.525 / 5 + (0.475 if action == best else 0.0)
+        # Four standard deviations of a share among 1000 draws.
+        assert count / 1000 == pytest.approx(share, abs=4 * (share * (1 - share) / 1000) ** 0.5)
+
+
 def test_large_batches_are_played_in_parts(learner, frames):
     policy = learner.greedy()
     policy._rows_at_once = 4

@@ -232,3 +232,30 @@ def test_traces_and_metrics_load_in_deepracer_utils(runs_by_workers, workers, mo
             assert len(training) == 2 * per_iteration
             # ceil(20 / K) episode numbers are set aside per iteration.
             assert training["episode"].max() == math.ceil(20 / workers) + per_iteration
+
+
+def test_sac_gives_equal_weights_for_any_number_of_workers_and_goes_on_after_a_kill(run):
+    one, two = (run(f"sac-{workers}", sac=True, workers=workers) for workers in (1, 2))
+    for processes in (one, two):
+        processes.start()
+        assert processes.finish()["reason"] == "finished"
+    expected = one.results()
+    for number in range(4):
+        assert two.results()[KEYS.frozen_graph(number)] == expected[KEYS.frozen_graph(number)]
+    summary = one.manifest(3)["summary"]
+    assert summary["replay_transitions"] > summary["steps"] > 0
+    assert "Refilling" not in one.log("trainer")
+
+    killed = run("sac-killed", sac=True)
+    killed.start()
+    killed.wait_until(lambda: killed.manifest(1) is not None and killed.manifest(1)["evaluation"] is not None)
+    killed.kill_trainer()
+    before = max(number for number in range(4) if killed.manifest(number))
+    steps = killed.manifest(before)["steps"]
+    killed.start_trainer()
+    assert killed.finish()["reason"] == "finished"
+    log = killed.log("trainer")
+    assert f"Refilling the replay buffer, which no checkpoint holds: {steps} steps are driven again" in log
+    # What was driven before the kill is not repeated as it was: the checkpoint's own policy drives.
+    assert killed.manifest(3)["counters"]["episodes"] == 12
+    assert killed.results()[KEYS.frozen_graph(before)] == expected[KEYS.frozen_graph(before)]

@@ -116,11 +116,10 @@ class TrainingSettings:
     )
     sac_buffer_gb: float = _run(
         2.0,
-        "Memory for SAC's replay buffer.",
+        "Memory for the frames that SAC learns from again, at most a million.",
         read_by="trainer",
         unit="GB",
         minimum=0.05,
-        part="training options",
         stack="drctl",
     )
     sac_update_ratio: float = _run(
@@ -129,7 +128,6 @@ class TrainingSettings:
         read_by="trainer",
         minimum=0.01,
         maximum=4.0,
-        part="training options",
         stack="drctl",
     )
     train_rtf: float | None = _run(
