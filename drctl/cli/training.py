@@ -10,7 +10,7 @@ import typer
 
 from drctl.cli.context import invocation_of
 from drctl.cli.output import show, show_message
-from drctl.errors import UsageError
+from drctl.errors import DrctlError, UsageError
 from drctl.result import Message, Result
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ def start_training(
     stack: Annotated[
         str | None, typer.Option("--stack", help="Which software runs, for this call; else DR_SIMAPP_SOURCE.")
     ] = None,
+    viewer: Annotated[
+        bool, typer.Option("-v", "--viewer", help="Start the viewer too, and print its addresses.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show the files and commands of a start; nothing is started.")
     ] = False,
@@ -72,6 +75,10 @@ def start_training(
             expected="--resume -f",
             fix="drctl start-training --resume -f",
         )
+    if viewer:
+        from drctl.operations.viewer import check_viewer
+
+        check_viewer(project)
     shown: list[Message] = []
 
     def report(message: Message) -> None:
@@ -82,6 +89,8 @@ def start_training(
         Message(f"Starting the training of {project.settings.local_s3_model_prefix} (run {project.settings.run_id})")
     )
     result = start(project, wipe=wipe, resume=resume, force=force, report=report)
+    if viewer and result.data["is_running"]:
+        result = _with_viewer(project, result)
     fresh = Result(
         result.data,
         tuple(message for message in result.messages if message not in shown),
@@ -94,6 +103,20 @@ def start_training(
         return fresh
     show(Result(messages=fresh.messages), COMMAND, invocation.output)
     return _follow(project, invocation, trainer_log=trainer_log, all_logs=all_logs, worker_log=worker_log)
+
+
+def _with_viewer(project: Project, result: Result) -> Result:
+    """Start the viewer; a training that runs is not lost because its page cannot be shown."""
+    from drctl.operations.viewer import start_viewer
+
+    try:
+        found = start_viewer(project)
+    except DrctlError as error:
+        problem = error.problems[0]
+        text = f"the viewer does not run: {problem.what}" + (f"; {problem.fix}" if problem.fix else "")
+        return replace(result, messages=(*result.messages, Message(text, "warning")))
+    data = {**result.data, "viewer": found.data}
+    return replace(result, data=data, messages=(*result.messages, *found.messages))
 
 
 def _check_options(*, wipe: bool, resume: bool) -> None:
@@ -137,6 +160,19 @@ def _follow(
     return Result(
         result.data, (*result.messages, *describe_model(project, status)), result.next_steps, result.exit_status
     )
+
+
+def watch_training(ctx: typer.Context) -> Result:
+    """Show the run under way in the terminal until it has ended; Ctrl-C ends the display, not the training."""
+    from drctl.operations.runs import show_status
+    from drctl.operations.training import read_project_run
+
+    invocation = invocation_of(ctx)
+    project = invocation.load_project()
+    status = read_project_run(project)
+    if invocation.output.format == "json" or status is None or not status.is_running:
+        return show_status(project)
+    return _follow(project, invocation, trainer_log=False, all_logs=False, worker_log=None)
 
 
 def stop_training(ctx: typer.Context) -> Result:
@@ -197,6 +233,7 @@ def increment_training(
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command(COMMAND)(start_training)
+    app.command("watch")(watch_training)
     app.command("stop-training")(stop_training)
     app.command("stop-all")(stop_all)
     app.command("increment-training")(increment_training)

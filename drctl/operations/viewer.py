@@ -52,7 +52,7 @@ def start_viewer(project: Project, *, port: int | None = None) -> Result:
     Raises:
         DrctlError: Settings that do not work yet, a missing package, a port that is taken; nothing is started then.
     """
-    _refuse_what_is_missing(project)
+    check_viewer(project)
     folder = viewer_folder(project)
     plan, token = _plan_viewer(project, port)
     running = read_viewer(folder)
@@ -100,7 +100,7 @@ def update_viewer(project: Project, *, port: int | None = None) -> Result:
     Raises:
         DrctlError: See `start_viewer`; what ran before goes on unless it had to be stopped.
     """
-    _refuse_what_is_missing(project)
+    check_viewer(project)
     folder = viewer_folder(project)
     running = read_viewer(folder)
     plan, _ = _plan_viewer(project, port)
@@ -159,7 +159,13 @@ def viewer_folder(project: Project) -> Path:
     return project.root / "tmp" / VIEWER_FOLDER
 
 
-def _refuse_what_is_missing(project: Project) -> None:
+def check_viewer(project: Project) -> None:
+    """Make sure that a viewer can run here at all.
+
+    Raises:
+        NotSupportedError: The settings ask for what it cannot do yet.
+        UnavailableError: Packages are missing.
+    """
     problems = refused_settings(project.settings, COMMAND)
     if project.settings.docker_style != "process":
         problems = [

@@ -134,9 +134,12 @@ class _Viewer:
         if address is None:  # nobody has looked at the runs yet, or the worker is new
             await self._feed.snapshot()
             address = self._source.address(run, worker)
+        is_data = what in ("episodes", "track")
+        if address is None and is_data:
+            return Response(status_code=204)  # a worker that is being started again has nothing to tell: no error
         if address is None:
             raise HTTPException(404, "no such worker streams now")
-        names = ("seen", "setup", "world") if what in ("episodes", "track") else _PASSED_ON
+        names = ("seen", "setup", "world") if is_data else _PASSED_ON
         query = urlencode([(name, value) for name, value in request.query_params.multi_items() if name in names])
         target = f"/{what}?{query}"
         try:
@@ -144,6 +147,8 @@ class _Viewer:
                 return await _pass_stream_on(address, target)
             status, kind, body = await fetch(address, target)
         except UpstreamError as error:
+            if is_data:
+                return Response(status_code=204)
             raise HTTPException(502, str(error)) from error
         return Response(body, status, media_type=kind, headers={"Cache-Control": "no-store"})
 

@@ -158,6 +158,8 @@ def test_a_workers_port_is_passed_on_for_known_requests_alone(viewer):
     assert get(viewer, "/runs/0/workers/worker-0/passwd").status == 404
     assert get(viewer, "/runs/0/workers/worker-9/snapshot").status == 404
     assert get(viewer, "/runs/5/workers/worker-0/snapshot").status == 404
+    # The page asks for driven lines again and again: that a worker is gone is no error then.
+    assert get(viewer, "/runs/0/workers/worker-9/episodes").status == 204
 
 
 @pytest.mark.parametrize(

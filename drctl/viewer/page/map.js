@@ -38,7 +38,7 @@ export class TrackMap {
       const seen = Object.fromEntries([...known.cars].map(([car, state]) => [car, state.newest.serial]));
       const query = new URLSearchParams({ setup: known.setup, seen: JSON.stringify(seen) });
       const response = await fetch(`${base}/episodes?${query}`);
-      if (!response.ok) return;
+      if (response.status !== 200) return;
       const found = await response.json();
       if (found.setup !== known.setup) { known.cars.clear(); known.setup = found.setup; }
       for (const clip of found.clips) {
@@ -49,7 +49,7 @@ export class TrackMap {
       this.workers.set(name, known);
       if (!this.track && found.worlds.length) {
         const answer = await fetch(`${base}/track?world=0`);
-        if (answer.ok) this.setTrack(await answer.json());
+        if (answer.status === 200) this.setTrack(await answer.json());
       }
     } finally {
       known.isAsked = false;
