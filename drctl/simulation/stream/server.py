@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from drctl.simulation.stream.clip import Clip
     from drctl.simulation.track.track import Track
 
-NICENESS: Final = 10
-"""On a busy machine the training gets ten times the processor time of the pictures (sched(7))."""
+NICENESS: Final = 15
+"""On a busy core the pictures get a thirtieth of the time (sched(7)); what cannot be drawn in time is left out."""
 
 IDLE_S: Final = 20.0
 BOUNDARY: Final = "boundarydonotcross"
