@@ -22,17 +22,24 @@ class TrainingRun:
     Args:
         settings: ``DR_*`` settings that differ from what ``drctl init`` writes.
         hyperparameters: Entries of ``hyperparameters.json`` that differ from the shipped ones.
+        metadata: Entries of ``model_metadata.json`` that do.
     """
 
-    def __init__(self, settings: Mapping[str, str], hyperparameters: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        hyperparameters: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="drctl-bench-"))
         self._drctl = [sys.executable, "-m", "drctl"]
         self.command("init")
         assignments = {"DR_LOCAL_S3_MODEL_PREFIX": PREFIX, "DR_RUN_ID": "7", **settings}
         self.command("config", "set", *(f"{name}={value}" for name, value in assignments.items()))
-        if hyperparameters:
-            file = self.folder / "custom_files" / "hyperparameters.json"
-            file.write_text(json.dumps({**json.loads(file.read_text()), **hyperparameters}))
+        for name, changes in (("hyperparameters", hyperparameters), ("model_metadata", metadata)):
+            if changes:
+                file = self.folder / "custom_files" / f"{name}.json"
+                file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
         self.entered = 0.0
 
     def __enter__(self) -> Self:
