@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class LapRecording:
         car_color: ``Black``, ``Grey``, ``Blue``, ``Red``, ``Orange``, ``White`` or ``Purple``.
         body_shell: Shape of the car's body, such as ``deepracer``.
         race_type: ``TIME_TRIAL`` and so on.
+        objects: What else is on the track, ``OBJECT_`` numbers of `race.objects`, shape (n, OBJECT_SIZE).
+        object_poses: x, y and yaw of each of them at the end of each row's step, shape (T, n, 3); None for nothing.
+        object_shells: Shapes of those that are cars, by their number; the others have their own.
     """
 
     world: WorldSpec
@@ -63,6 +67,9 @@ class LapRecording:
     car_color: str = "Black"
     body_shell: str = "deepracer"
     race_type: str = "TIME_TRIAL"
+    objects: NDArray[np.float64] | None = None
+    object_poses: NDArray[np.float64] | None = None
+    object_shells: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,13 @@ class CarLook:
     race_type: str = "TIME_TRIAL"
 
 
-def cut_into_laps(outcome: RaceOutcome, world: WorldSpec, rules: RaceRules, look: CarLook) -> list[LapRecording]:
+def cut_into_laps(
+    outcome: RaceOutcome,
+    world: WorldSpec,
+    rules: RaceRules,
+    look: CarLook,
+    object_shells: Mapping[int, str] | None = None,
+) -> list[LapRecording]:
     """Return one recording per lap of a race.
 
     Args:
@@ -84,6 +97,7 @@ def cut_into_laps(outcome: RaceOutcome, world: WorldSpec, rules: RaceRules, look
         world: The track it was driven on.
         rules: Those of the race.
         look: Of the car.
+        object_shells: See `LapRecording`.
     """
     recordings: list[LapRecording] = []
     best_s: float | None = None
@@ -107,6 +121,9 @@ def cut_into_laps(outcome: RaceOutcome, world: WorldSpec, rules: RaceRules, look
                 laps_total=rules.laps,
                 best_lap_s=best_s,
                 last_lap_s=last_s,
+                objects=outcome.objects,
+                object_poses=outcome.object_poses[of_lap],
+                object_shells=object_shells or {},
                 **asdict(look),
             )
         )

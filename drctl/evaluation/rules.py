@@ -31,6 +31,7 @@ class RaceRules:
         collision_penalty_s: Seconds that it waits after a crash.
         is_reversed: Drive against the track's own direction.
         start_fraction: Where laps start, in [0, 1) of the lap from waypoint 0.
+        reset_behind_m: How far behind an object in the way the car is put back.
     """
 
     laps: int = 3
@@ -40,6 +41,7 @@ class RaceRules:
     collision_penalty_s: float = 5.0
     is_reversed: bool = False
     start_fraction: float = 0.0
+    reset_behind_m: float = 1.0
 
     def penalty_s(self, mishap: EpisodeStatus) -> float:
         """Return how long the car waits after a mishap; standing still costs nothing more (contract 3.3)."""

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import radians
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from drctl.formats.episode_status import EpisodeStatus
+from drctl.simulation.race.objects import OBJECT_X, OBJECT_YAW
 from drctl.simulation.views.camera import FRAMES_PER_S, VIEW_HEIGHT, VIEW_WIDTH, ChaseCamera, top_camera
 from drctl.simulation.views.overlay import OverlayText, RaceOverlay
 from drctl.simulation.views.pixels import to_yuv420
 from drctl.simulation.views.scene import SceneRenderer
-from drctl.simulation.views.solids import CAR_COLORS, Solid
+from drctl.simulation.views.solids import CAR_COLORS, Solid, solids_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +43,8 @@ _ENCODING: Final = {
     "x264-params": "weightp=0:rc-lookahead=4:subme=1:me=dia",
 }
 
+_BLINK: Final = 0.3  # opacity of a car that waits for a penalty, in every other
+_BLINK_S: Final = 0.5  # half second (simulator-facts 6)
 _FRAMES_AHEAD: Final = 4  # drawn before they are encoded
 _FASTEST_M_S: Final = 6.0  # what moves faster was put elsewhere; the car's ceiling is 3.6 (simulator-facts 1.5)
 _LARGEST_TURN_RAD: Final = 1.0  # within a step, likewise
@@ -59,6 +62,7 @@ class FrameTimes:
         clock_s: The lap's clock, shape (F,).
         speed_m_s: Speed of the pose since the frame before, shape (F,).
         has_jumped: The car was put elsewhere since the frame before, shape (F,).
+        object_poses: x, y and yaw of what else is on the track, shape (F, n, 3).
     """
 
     lap: NDArray[np.int64]
@@ -67,6 +71,7 @@ class FrameTimes:
     clock_s: NDArray[np.float64]
     speed_m_s: NDArray[np.float64]
     has_jumped: NDArray[np.bool_]
+    object_poses: NDArray[np.float64]
 
 
 def frame_times(laps: Sequence[LapRecording]) -> FrameTimes:
@@ -80,11 +85,10 @@ def frame_times(laps: Sequence[LapRecording]) -> FrameTimes:
     clock = np.concatenate([lap.lap_clock_s for lap in laps])
     number = np.repeat(np.arange(len(laps)), [len(lap.times_s) for lap in laps])
     row = np.concatenate([np.arange(len(lap.times_s)) for lap in laps])
-    elapsed, moved = np.diff(times), np.diff(poses, axis=0)
-    moved[:, 2] = np.remainder(moved[:, 2] + np.pi, 2 * np.pi) - np.pi
-    is_jump = np.hypot(moved[:, 0], moved[:, 1]) > _FASTEST_M_S * elapsed + 0.05
-    is_jump |= np.abs(moved[:, 2]) > _LARGEST_TURN_RAD
-    moved[is_jump] = 0.0
+    elapsed = np.diff(times)
+    moved, is_jump = _moves(poses, elapsed)
+    others = np.concatenate([_object_poses(lap) for lap in laps])
+    others_moved, _ = _moves(others, elapsed[:, None])
     ticked = np.where(is_jump | (np.diff(number) != 0), 0.0, np.diff(clock))
     jumps = np.concatenate([[0], np.cumsum(is_jump)])
 
@@ -95,19 +99,37 @@ def frame_times(laps: Sequence[LapRecording]) -> FrameTimes:
         share = np.clip((at_s - times[edge]) / np.maximum(elapsed[edge], 1e-9), 0.0, 1.0)
         share = np.where(before == edge, share, 0.0)
         placed = poses[before] + share[:, None] * moved[edge]
+        others_placed = others[before] + share[:, None, None] * others_moved[edge]
         shown_clock = clock[before] + share * ticked[edge]
     else:
-        placed, shown_clock = poses[before], clock[before]
+        placed, others_placed, shown_clock = poses[before], others[before], clock[before]
     has_jumped = np.concatenate([[True], np.diff(jumps[before]) > 0])
     way = np.hypot(*np.diff(placed[:, :2], axis=0).T)
     speed = np.concatenate([[0.0], way]) * FRAMES_PER_S
     speed[has_jumped] = 0.0
-    return FrameTimes(number[before], row[before], placed, shown_clock, speed, has_jumped)
+    return FrameTimes(number[before], row[before], placed, shown_clock, speed, has_jumped, others_placed)
 
 
-def record_videos(
-    track: Track, laps: Sequence[LapRecording], folder: Path, *, objects: Sequence[Solid] = ()
-) -> list[Path]:
+def _moves(poses: NDArray[np.float64], elapsed_s: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the way from each row's poses to the next one's, none where something was put elsewhere, and where so.
+
+    Args:
+        poses: x, y and yaw in the last axis, rows in the first.
+        elapsed_s: Between rows, with as many axes as the poses but the last.
+    """
+    moved = np.diff(poses, axis=0)
+    moved[..., 2] = np.remainder(moved[..., 2] + np.pi, 2 * np.pi) - np.pi
+    is_jump = np.hypot(moved[..., 0], moved[..., 1]) > _FASTEST_M_S * elapsed_s + 0.05
+    is_jump |= np.abs(moved[..., 2]) > _LARGEST_TURN_RAD
+    moved[is_jump] = 0.0
+    return moved, is_jump
+
+
+def _object_poses(lap: LapRecording) -> NDArray[np.float64]:
+    return np.empty((len(lap.poses), 0, 3)) if lap.object_poses is None else lap.object_poses
+
+
+def record_videos(track: Track, laps: Sequence[LapRecording], folder: Path) -> list[Path]:
     """Write the videos of a race and return their paths, in the order of `VIDEO_NAMES`.
 
     H.264 in MP4, 640 x 480, 15 frames per simulated second, playable in browsers before they are loaded whole.
@@ -117,7 +139,6 @@ def record_videos(
         laps: The laps of one race in order, at least one.
         folder: Gets a folder for each of `VIDEO_NAMES` with ``0-video.mp4`` in it (contract 4.2); files that exist
             are replaced.
-        objects: What stands on the track.
 
     Raises:
         ValueError: There is no lap.
@@ -136,7 +157,7 @@ def record_videos(
         # One thread each, so that the frames of a file stay in order.
         encoders = [open_files.enter_context(ThreadPoolExecutor(1)) for _ in files]
         running: deque[Future[None]] = deque()
-        for pictures in _draw_frames(track, laps, objects):
+        for pictures in _draw_frames(track, laps):
             for encoder, file, picture in zip(encoders, files, pictures, strict=True):
                 running.append(encoder.submit(file.write, picture))
             while len(running) > _FRAMES_AHEAD * len(files):
@@ -147,12 +168,11 @@ def record_videos(
 
 
 def _draw_frames(
-    track: Track, laps: Sequence[LapRecording], objects: Sequence[Solid]
+    track: Track, laps: Sequence[LapRecording]
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]]:
     """Give the pictures of each frame in the order of `VIDEO_NAMES`."""
     scene, overlay, chase, above = SceneRenderer(track), RaceOverlay(track), ChaseCamera(), top_camera(track)
     empty = scene.background(above)
-    scene.draw_solids(empty, above, objects)
     frames = frame_times(laps)
     count = len(frames.lap)
     for frame in range(count + round(END_S * FRAMES_PER_S)):
@@ -160,17 +180,39 @@ def _draw_frames(
         lap = laps[frames.lap[k]]
         x, y, yaw = (float(value) for value in frames.poses[k])
         color = CAR_COLORS.get(lap.car_color, CAR_COLORS["Black"])
-        car = Solid("car", (x, y, yaw), color, radians(lap.steering_deg[frames.row[k]]))
+        opacity = _BLINK if _is_off(lap, frames, frame, k) else 1.0
+        steering = radians(lap.steering_deg[frames.row[k]])
+        car = Solid("car", (x, y, yaw), color, steering, lap.body_shell, opacity)
+        others = _others(lap, frames, k)
         if frames.has_jumped[k]:
             chase.reset()
         camera = chase.follow((x, y, yaw), 1 / FRAMES_PER_S)
-        behind = scene.render(camera, (*objects, car))
+        behind = scene.render(camera, [*others, car])
         from_above = empty.copy()
-        scene.draw_solids(from_above, above, [car])
+        scene.draw_solids(from_above, above, [*others, car])
         with_overlay = behind.copy()
         text = _overlay_text(lap, frames, k, is_over=frame >= count)
-        overlay.draw(with_overlay, text, ((x, y, color),))
+        dots = [(other.pose[0], other.pose[1], other.color) for other in others]
+        overlay.draw(with_overlay, text, (*dots, (x, y, color)))
         yield with_overlay, behind, from_above
+
+
+def _others(lap: LapRecording, frames: FrameTimes, frame: int) -> list[Solid]:
+    """Return what else is on the track in a frame."""
+    if lap.objects is None:
+        return []
+    objects = lap.objects.copy()
+    objects[:, OBJECT_X : OBJECT_YAW + 1] = frames.object_poses[frame]
+    solids = solids_of(objects)
+    for number, shell in lap.object_shells.items():
+        solids[number] = replace(solids[number], shell=shell)
+    return solids
+
+
+def _is_off(lap: LapRecording, frames: FrameTimes, shown: int, frame: int) -> bool:
+    """Whether a car that waits for a penalty is faint in a frame: it blinks (simulator-facts 6)."""
+    is_waiting = _STATUSES[lap.statuses[frames.row[frame]]] is EpisodeStatus.PAUSE
+    return is_waiting and int(shown / FRAMES_PER_S / _BLINK_S) % 2 == 1
 
 
 def _overlay_text(lap: LapRecording, frames: FrameTimes, frame: int, *, is_over: bool) -> OverlayText:

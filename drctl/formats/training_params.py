@@ -6,8 +6,8 @@ they know. Reward function and metadata are named where the run's snapshot has t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import yaml
 
@@ -16,6 +16,14 @@ from drctl.errors import FormatError
 from drctl.formats.fields import FieldReader
 from drctl.formats.json_text import describe
 from drctl.formats.object_keys import ModelKeys
+from drctl.formats.race_params import (
+    BOT_CAR_KEYS,
+    OBSTACLE_KEYS,
+    POSITIONS_KEY,
+    RaceParams,
+    read_race_params,
+    split_positions,
+)
 from drctl.formats.training_metrics import BEST_MODEL_METRICS
 
 if TYPE_CHECKING:
@@ -24,9 +32,6 @@ if TYPE_CHECKING:
     from drctl.config.settings import Settings
     from drctl.formats.training_metrics import BestModelMetric
 
-RaceType = Literal["TIME_TRIAL", "OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL", "F1"]
-
-_RACE_TYPES: Final = ("TIME_TRIAL", "OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL", "F1")
 CAR_COLORS: Final = ("Black", "Grey", "Blue", "Red", "Orange", "White", "Purple")
 BODY_SHELLS: Final = ("deepracer", "f1_2021", *(f"f1_car_{number}" for number in range(11, 22)))
 
@@ -59,24 +64,6 @@ _COMMON: Final = {
     "BEST_MODEL_METRIC": "train_best_model_metric",
     "ENABLE_EXTRA_KVS_OVERLAY": "enable_extra_kvs_overlay",
 }
-_OBSTACLES: Final = {
-    "NUMBER_OF_OBSTACLES": "oa_number_of_obstacles",
-    "MIN_DISTANCE_BETWEEN_OBSTACLES": "oa_min_distance_between_obstacles",
-    "RANDOMIZE_OBSTACLE_LOCATIONS": "oa_randomize_obstacle_locations",
-    "IS_OBSTACLE_BOT_CAR": "oa_is_obstacle_bot_car",
-    "OBSTACLE_TYPE": "oa_obstacle_type",
-}
-_BOT_CARS: Final = {
-    "IS_LANE_CHANGE": "h2b_is_lane_change",
-    "LOWER_LANE_CHANGE_TIME": "h2b_lower_lane_change_time",
-    "UPPER_LANE_CHANGE_TIME": "h2b_upper_lane_change_time",
-    "LANE_CHANGE_DISTANCE": "h2b_lane_change_distance",
-    "NUMBER_OF_BOT_CARS": "h2b_number_of_bot_cars",
-    "MIN_DISTANCE_BETWEEN_BOT_CARS": "h2b_min_distance_between_bot_cars",
-    "RANDOMIZE_BOT_CAR_LOCATIONS": "h2b_randomize_bot_car_locations",
-    "BOT_CAR_SPEED": "h2b_bot_car_speed",
-    "PENALTY_SECONDS": "h2b_bot_car_penalty",
-}
 _OWN: Final = (
     "JOB_TYPE",
     "METRICS_S3_OBJECT_KEY",
@@ -85,11 +72,11 @@ _OWN: Final = (
     "ROBOMAKER_SIMULATION_JOB_ACCOUNT_ID",
     "TRAINING_JOB_ARN",
     "S3_ENDPOINT_URL",
-    "OBJECT_POSITIONS",
+    POSITIONS_KEY,
     "MULTI_CONFIG",
     "RANDOMIZE",  # ours; the community's workers ignore what they do not know
 )
-KEYS: Final = frozenset((*_COMMON, *_OBSTACLES, *_BOT_CARS, *_OWN))
+KEYS: Final = frozenset((*_COMMON, *OBSTACLE_KEYS, *BOT_CAR_KEYS, *_OWN))
 
 
 @dataclass(frozen=True)
@@ -104,7 +91,7 @@ class WorldParams:
         model_metadata_key: Key of the metadata, in the run's snapshot.
         reward_key: Key of the reward function, in the run's snapshot.
         num_workers: How many workers the run wants.
-        race_type: What happens on the track.
+        race: What happens on the track, and what stands and drives there.
         change_start_position: Move the start along the track from episode to episode.
         round_robin_advance_dist: By how much, as a fraction of the lap.
         start_position_offset: First start, as a fraction of the lap from waypoint 0.
@@ -125,7 +112,7 @@ class WorldParams:
     model_metadata_key: str
     reward_key: str
     num_workers: int = 1
-    race_type: RaceType = "TIME_TRIAL"
+    race: RaceParams = field(default_factory=RaceParams)
     change_start_position: bool = True
     round_robin_advance_dist: float = 0.05
     start_position_offset: float = 0.0
@@ -172,13 +159,13 @@ def training_params_for(
 def race_params_for(settings: Settings) -> dict[str, str | list[str]]:
     """Return the keys about obstacles or bot cars, the same for trainings and evaluations."""
     if settings.race_type == "HEAD_TO_BOT":
-        return take_settings(settings, _BOT_CARS)
+        return take_settings(settings, BOT_CAR_KEYS)
     if settings.race_type != "OBJECT_AVOIDANCE":
         return {}
-    params = take_settings(settings, _OBSTACLES)
-    positions = [position for position in settings.oa_object_positions.split(";") if position.strip()]
+    params = take_settings(settings, OBSTACLE_KEYS)
+    positions = split_positions(settings.oa_object_positions)
     if positions:
-        params["OBJECT_POSITIONS"] = positions
+        params[POSITIONS_KEY] = positions
         params["NUMBER_OF_OBSTACLES"] = str(len(positions))
     return params
 
@@ -236,7 +223,7 @@ def parse_training_params(data: bytes | str, source: str) -> WorldParams:
         model_metadata_key=fields.text("MODEL_METADATA_FILE_S3_KEY", "", is_required=True),
         reward_key=fields.text("REWARD_FILE_S3_KEY", "", is_required=True),
         num_workers=fields.integer("NUM_WORKERS", 1, low=1, high=10_000),
-        race_type=cast("RaceType", fields.choice("RACE_TYPE", "TIME_TRIAL", _RACE_TYPES)),
+        race=read_race_params(fields),
         change_start_position=fields.boolean("CHANGE_START_POSITION", default=True),
         round_robin_advance_dist=fields.number("ROUND_ROBIN_ADVANCE_DIST", 0.05, low=0.0, high=1.0),
         start_position_offset=fields.number("START_POSITION_OFFSET", 0.0, low=0.0, high=1.0),

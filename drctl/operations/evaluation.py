@@ -32,6 +32,7 @@ from drctl.errors import (
 )
 from drctl.formats.manifest import parse_manifest
 from drctl.formats.object_keys import ModelKeys
+from drctl.formats.race_params import race_of
 from drctl.operations.community import uses_images
 from drctl.operations.containers import is_in_containers
 from drctl.operations.evaluation_report import RaceReport, RaceView, describe_races, view_race
@@ -287,7 +288,7 @@ def _find_world(project: Project, name: str, *, is_default: bool) -> WorldSpec:
         ) from error
     is_own = (project.root / "tracks" / f"{name}.npy").is_file()
     rows = tuple(tuple(row) for row in track.waypoints_m.tolist()) if is_own else None
-    return WorldSpec(name, rows, project.settings.randomized)
+    return WorldSpec(name, rows, project.settings.randomized, race_of(project.settings))
 
 
 def _read_spec(project: Project, store: ObjectStore, keys: ModelKeys) -> EnvironmentSpec:
@@ -386,6 +387,7 @@ def _make_jobs(
         off_track_penalty_s=settings.eval_off_track_penalty,
         collision_penalty_s=settings.eval_collision_penalty,
         is_reversed=settings.eval_reverse_direction,
+        reset_behind_m=settings.eval_reset_behind_dist,
     )
     look = CarLook(
         settings.display_name,

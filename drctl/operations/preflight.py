@@ -22,6 +22,7 @@ from drctl.errors import (
 from drctl.formats.hyperparameters import idle_keys, impossible, parse_hyperparameters
 from drctl.formats.model_metadata import parse_model_metadata
 from drctl.formats.object_keys import ModelKeys
+from drctl.formats.race_params import race_of
 from drctl.operations.community import stack_notes, stack_problems, uses_images
 from drctl.operations.container_store import store_notes
 from drctl.operations.containers import check_machine, is_in_containers
@@ -251,6 +252,7 @@ def _check_reward(found: Draft) -> None:
     from drctl.operations.action_check import check_actions
     from drctl.operations.arithmetic_check import check_arithmetic
     from drctl.operations.reward_check import check_reward
+    from drctl.operations.spacing_check import check_spacing
     from drctl.simulation.vehicle.physics import resolve_physics
 
     tracks, problems = load_tracks(found.project)
@@ -269,13 +271,22 @@ def _check_reward(found: Draft) -> None:
         place = found.files.places[REWARD_FUNCTION]
         raise FormatError(f"{place} is not text in UTF-8", where=place, fix=f"save {place} as UTF-8") from error
     place = found.files.places[REWARD_FUNCTION]
-    findings = [one for track in tracks for one in check_reward(source, place, track, found.metadata)]
+    on_track = {track.name: track for track in tracks}
+    races = dict.fromkeys((race.world_name, race_of(race)) for race in found.project.races)
+    findings = [
+        one
+        for name, race in races
+        for one in (
+            *check_reward(source, place, on_track[name], found.metadata, race),
+            *check_spacing(race, on_track[name].length_m),
+        )
+    ]
     if found.metadata is not None:
         physics = resolve_physics(found.project.settings.physics, found.metadata.version)
         findings += check_actions(found.metadata, tracks, physics, found.files.places[MODEL_METADATA])
     if found.hyperparameters is not None:
-        races = found.project.races
-        findings += [one for race in races for one in check_arithmetic(race, len(races), found.hyperparameters)]
+        entries = found.project.races
+        findings += [one for race in entries for one in check_arithmetic(race, len(entries), found.hyperparameters)]
     found.findings += dict.fromkeys(findings)
     found.notes += [one.as_message() for one in found.findings]
 

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 from drctl.formats.model_metadata import ContinuousActionSpace
+from drctl.formats.race_params import RaceParams
 from drctl.operations.finding import Finding
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ _PAY_NOTHING_OFF: Final = "return 0.001 or less where all_wheels_on_track is Fal
 _STEP_S: Final = 1 / 15
 
 
-def check_reward(source: str, place: str, track: Track, metadata: ModelMetadata | None) -> list[Finding]:
+def check_reward(
+    source: str, place: str, track: Track, metadata: ModelMetadata | None, race: RaceParams | None = None
+) -> list[Finding]:
     """Call a reward function on poses along the centre line, near both borders and off the track.
 
     What it prints is thrown away.
@@ -42,6 +45,7 @@ def check_reward(source: str, place: str, track: Track, metadata: ModelMetadata 
         place: Its path for messages.
         track: Where the training takes place.
         metadata: For a speed and a steering angle that the model has; None for 1 m/s straight on.
+        race: What else is on the track, standing as at the start of an episode; None for nothing.
 
     Returns:
         What is odd about the rewards and not wrong.
@@ -52,11 +56,12 @@ def check_reward(source: str, place: str, track: Track, metadata: ModelMetadata 
     from drctl.simulation.reward.function import RewardFunction
 
     speed, steering = _an_action(metadata)
+    race = race or RaceParams()
     lanes = {
-        "on": _lane(track, CENTRE_POSES, 0.0, speed, steering),
-        "left": _lane(track, SIDE_POSES, 0.4, speed, steering),
-        "right": _lane(track, SIDE_POSES, -0.4, speed, steering),
-        "off": _lane(track, SIDE_POSES, 1.5, speed, steering),
+        "on": _lane(track, CENTRE_POSES, 0.0, speed, steering, race),
+        "left": _lane(track, SIDE_POSES, 0.4, speed, steering, race),
+        "right": _lane(track, SIDE_POSES, -0.4, speed, steering, race),
+        "off": _lane(track, SIDE_POSES, 1.5, speed, steering, race),
     }
     rewards: dict[str, list[float]] = {}
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -78,7 +83,9 @@ def _an_action(metadata: ModelMetadata | None) -> tuple[float, float]:
     return space.speed_m_s[middle], space.steering_deg[middle]
 
 
-def _lane(track: Track, count: int, offset: float, speed_m_s: float, steering_deg: float) -> list[dict[str, Any]]:
+def _lane(
+    track: Track, count: int, offset: float, speed_m_s: float, steering_deg: float, race: RaceParams
+) -> list[dict[str, Any]]:
     """Return the params of poses along a lap.
 
     Args:
@@ -87,16 +94,20 @@ def _lane(track: Track, count: int, offset: float, speed_m_s: float, steering_de
         offset: How far left of the centre line, as a fraction of the road's width there; beyond 0.5 is off the road.
         speed_m_s: Of the action.
         steering_deg: Of the action.
+        race: See `check_reward`.
     """
     import numpy as np
 
     from drctl.simulation.race.measuring import MEASURE_SIZE, TRACK_WIDTH, measure_car
     from drctl.simulation.race.packed_tracks import pack_tracks
     from drctl.simulation.race.start_pose import start_pose
+    from drctl.simulation.race.traffic import Traffic
     from drctl.simulation.reward.params import ParamsBuilder
     from drctl.simulation.vehicle.dynamics import STATE_SIZE, STATE_X, STATE_Y, STATE_YAW
 
     packed, builder = pack_tracks([track]), ParamsBuilder(track)
+    traffic = Traffic([race], [track], packed, 1)
+    traffic.place(0, 0, 0, np.zeros(3, np.int64))
     state, measure = np.zeros(STATE_SIZE), np.zeros(MEASURE_SIZE)
     found = []
     for number in range(count):
@@ -109,7 +120,11 @@ def _lane(track: Track, count: int, offset: float, speed_m_s: float, steering_de
             measure_car(packed, 0, state, measure)
         time_s = fraction * track.length_m / max(speed_m_s, 0.1)
         steps = 2.0 + round(time_s / _STEP_S)
-        found.append(builder.build(measure.tolist(), 100.0 * fraction, steps, speed_m_s, steering_deg, time_s))
+        found.append(
+            builder.build(
+                measure.tolist(), 100.0 * fraction, steps, speed_m_s, steering_deg, time_s, traffic.of(0).copy()
+            )
+        )
     return found
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from drctl.formats.race_params import RaceParams
 from drctl.simulation.environment import BatchEnvironment, EnvironmentSpec, WorldSpec
 from drctl.simulation.episode import EpisodeStart
 from drctl.simulation.random import STREAM_ACTION, keyed_uniforms
@@ -76,8 +77,9 @@ def _drive(sensors: list[str]) -> None:
             "version": "5",
         }
     )
+    race = RaceParams("HEAD_TO_BOT", bots=2, changes_lanes=True)
     spec = EnvironmentSpec(
-        worlds=(WorldSpec("reinvent_base"),),
+        worlds=(WorldSpec("reinvent_base", race=race),),
         metadata=metadata,
         physics="ros2",
         reward_source=_REWARD,

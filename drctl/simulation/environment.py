@@ -18,15 +18,14 @@ from drctl.simulation.episode_log import EpisodeLog
 from drctl.simulation.race.measuring import MEASURE_SIZE, measure_car
 from drctl.simulation.race.packed_tracks import pack_tracks
 from drctl.simulation.race.resets import resume_race
-from drctl.simulation.race.rules import MAX_STEPS, PROGRESS, RACE_SIZE, begin_race
-from drctl.simulation.race.start_pose import start_pose
+from drctl.simulation.race.rules import MAX_STEPS, PROGRESS, RACE_SIZE, TOUCHED, begin_race
 from drctl.simulation.race.step_time import draw_step_time
+from drctl.simulation.race.traffic import Traffic
 from drctl.simulation.random import EVALUATION_OFFSET
 from drctl.simulation.reward.function import EpisodeReward, RewardFunction
 from drctl.simulation.reward.params import ParamsBuilder
 from drctl.simulation.sensors.camera import FrontCamera
 from drctl.simulation.sensors.car_sensors import CarSensors
-from drctl.simulation.sensors.lidar_kernel import SOLID_SIZE
 from drctl.simulation.stepping import LOG_SIZE, log_cars, measure_cars, move_cars
 from drctl.simulation.variety import Variety
 from drctl.simulation.vehicle.dynamics import STATE_SIZE, STATE_X, STATE_Y, STATE_YAW
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drctl.simulation.episode import EpisodeRecord, EpisodeStart
+    from drctl.simulation.race.traffic import Rival
     from drctl.simulation.track.track import Track
 
 __all__ = ["BatchEnvironment", "EnvironmentSpec", "StepResult", "WorldSpec"]
@@ -94,6 +94,7 @@ class BatchEnvironment:
         num_cars: Cars of the batch.
         observation: How what a car senses is laid out.
         frames: What each car senses, shape (num_cars, *observation.shape), uint8; overwritten by later steps.
+        traffic: What else is on the tracks.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class BatchEnvironment:
         worlds = [world.load() for world in spec.worlds]
         self._tracks = [track for world in worlds for track in (world, world.reversed_direction())]
         self._packed = pack_tracks(self._tracks)
+        self.traffic = Traffic([world.race for world in spec.worlds], self._tracks, self._packed, num_cars)
         self._params = [ParamsBuilder(track) for track in self._tracks]
         self._variety = Variety(num_cars, PHYSICS[spec.physics], FrontCamera(worlds), spec.worlds)
         self.observation = ObservationForm.of(metadata)
@@ -130,7 +132,6 @@ class BatchEnvironment:
         self._times_s = np.zeros(num_cars)
         self._steps = np.zeros(num_cars, np.int64)
         self._keys = np.zeros((num_cars, 3), np.int64)
-        self._solid_counts, self._solids = np.zeros(num_cars, np.int64), np.zeros((num_cars, 0, SOLID_SIZE))
 
     def reseed(self, seed: int) -> None:
         """Use another seed from the next episode on."""
@@ -162,9 +163,10 @@ class BatchEnvironment:
         self._track_of[car] = index
         offset = EVALUATION_OFFSET if start.phase == "evaluation" else 0
         self._keys[car] = offset, start.iteration, start.episode
+        self.traffic.place(car, index, self._seed, self._keys[car])
         self._states[car] = 0.0
-        x, y, yaw = start_pose(track, start.start_fraction)
-        self._states[car, [STATE_X, STATE_Y, STATE_YAW]] = x, y, yaw
+        pose = self.traffic.start_pose(car, index, start.start_fraction)
+        self._states[car, [STATE_X, STATE_Y, STATE_YAW]] = pose
         self._variety.begin(car, start.world, self._seed, self._keys[car])
         self._prepare(car, start.start_fraction, track.length_m)
 
@@ -199,7 +201,17 @@ class BatchEnvironment:
         measures, progress = np.empty((len(cars), MEASURE_SIZE)), np.empty(len(cars))
         statuses = np.empty(len(cars), np.int64)
         self._steps[cars] += 1
-        measure_cars(self._packed, self._track_of, self._states, self._races, cars, measures, progress, statuses)
+        measure_cars(
+            self._packed,
+            self._track_of,
+            self._states,
+            self._races,
+            self.traffic.batch,
+            cars,
+            measures,
+            progress,
+            statuses,
+        )
         rewards = self._judge_by_reward(cars, measures, progress, commands)
         before = self._places(cars) if self._sensors.has_lidar else None
         move_cars(
@@ -210,6 +222,10 @@ class BatchEnvironment:
             self._keys,
             self._seed,
             self._has_jitter,
+            self._packed,
+            self.traffic.lanes,
+            self._track_of,
+            self.traffic.batch,
             cars,
             commands,
         )
@@ -259,8 +275,14 @@ class BatchEnvironment:
         measure_car(self._packed, int(self._track_of[car]), self._states[car], measures[0])
         self._steps[car] += 1
         self._times_s[car] += time_s
+        self.traffic.drive(car, int(self._track_of[car]), self._seed, self._keys[car], time_s)
         progress, nothing = self._races[cars, PROGRESS], np.zeros(1)
         self._write_log(cars, measures, progress, np.array([_PAUSE]), np.zeros((1, 2)), None, nothing)
+
+    def show_rival(self, car: int, rival: Rival | None) -> None:
+        """Put another racer before a car, or take it away; `frames` shows it at once."""
+        self.traffic.place_rival(car, int(self._track_of[car]), rival)
+        self._sense(np.array([car]), None)
 
     def _judge_by_reward(
         self,
@@ -281,7 +303,9 @@ class BatchEnvironment:
         )
         with self._reward.watchdog:
             for car, measure, percent, step, (steering_deg, speed_m_s), time_s in facts:
-                params = self._cars[car].params.build(measure, percent, float(step), speed_m_s, steering_deg, time_s)
+                params = self._cars[car].params.build(
+                    measure, percent, float(step), speed_m_s, steering_deg, time_s, self.traffic.of(car)
+                )
                 if self._on_reward_call is not None:
                     self._on_reward_call()
                 rewards.append(self._rewards[car](params, car))
@@ -322,14 +346,22 @@ class BatchEnvironment:
     def _sense(self, cars: NDArray[np.int64], before: NDArray[np.float64] | None) -> None:
         """Bring the frames of some cars up to date; `before` is their `_places` before the step, None without one."""
         poses, worlds = self.poses(cars), (self._track_of[cars] // 2).astype(np.int32)
+        objects = self.traffic.seen_by(cars)
 
         def render(pose: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
-            self._variety.render(cars, pose, worlds, out)
+            self._variety.render(cars, pose, worlds, out, objects)
 
         self._sensors.look(cars, poses, render)
         if self._sensors.has_lidar:
             self._sensors.scan(
-                cars, worlds, before, self._places(cars), self._solid_counts, self._solids, self._seed, self._keys
+                cars,
+                worlds,
+                before,
+                self._places(cars),
+                self.traffic.batch.counts,
+                self.traffic.batch.rows,
+                self._seed,
+                self._keys,
             )
 
     def _places(self, cars: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -355,6 +387,19 @@ class BatchEnvironment:
     def track(self, car: int) -> Track:
         """Return the track that a car is on, in its driving direction."""
         return self._tracks[int(self._track_of[car])]
+
+    def track_number(self, car: int) -> int:
+        """Return the number of a car's track among those that `traffic` knows."""
+        return int(self._track_of[car])
+
+    def touched(self, car: int) -> int | None:
+        """Return which of its objects a car touched at its last judged pose, or None."""
+        number = int(self._races[car, TOUCHED])
+        return None if number < 0 else number
+
+    def next_step_s(self, car: int) -> float:
+        """Return how long a car's next step will last."""
+        return float(draw_step_time(self._seed, self._keys[car], int(self._steps[car]) + 1, self._has_jitter))
 
     def status(self, car: int) -> EpisodeStatus:
         """Return how a car's last step stood; ``PREPARE`` right after `begin`, ``PARK`` before the first one."""

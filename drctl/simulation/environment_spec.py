@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from drctl.formats.race_params import RaceParams
 from drctl.simulation.track.library import load_track
 from drctl.simulation.track.track import Track
 
@@ -17,11 +18,13 @@ class WorldSpec:
         track: Its name.
         waypoints: Rows of six numbers where the track is a user's own; None for one of the library.
         randomized: Groups of `variation.RANGES` that vary from episode to episode, each with its share of the range.
+        race: What else is on it.
     """
 
     track: str
     waypoints: tuple[tuple[float, ...], ...] | None = None
     randomized: tuple[tuple[str, float], ...] = ()
+    race: RaceParams = field(default_factory=RaceParams)
 
     def load(self) -> Track:
         """Return the track in its own driving direction.
@@ -79,7 +82,14 @@ class EnvironmentSpec:
 
 def _read_world(data: dict[str, Any]) -> WorldSpec:
     randomized = tuple((name, share) for name, share in data["randomized"])
-    return WorldSpec(**{**data, "waypoints": _tuples(data["waypoints"]), "randomized": randomized})
+    return WorldSpec(
+        **{
+            **data,
+            "waypoints": _tuples(data["waypoints"]),
+            "randomized": randomized,
+            "race": RaceParams.from_json(data["race"]),
+        }
+    )
 
 
 def _tuples(rows: list[list[float]] | None) -> tuple[tuple[float, ...], ...] | None:

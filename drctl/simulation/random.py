@@ -23,8 +23,10 @@ STREAM_ACTION = 3
 STREAM_SHUFFLE = 4
 STREAM_START = 5
 STREAM_RANDOMIZATION = 6
+STREAM_PLACES = 7
 STREAM_REPLAY = 8
 STREAM_LIDAR = 9
+STREAM_LANE_CHANGE = 10
 
 EVALUATION_OFFSET = 1 << 20
 """Added to the stream in evaluation episodes, so that they share no draw with training episode e of their iteration."""

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from numba import njit
 
+from drctl.simulation.race.bot_cars import drive_bots
+from drctl.simulation.race.contact import find_contact
 from drctl.simulation.race.measuring import (
+    CONTACT,
     HEADING,
     NEAREST_WAYPOINT,
     NOSE_X,
@@ -14,7 +17,7 @@ from drctl.simulation.race.measuring import (
     WHEELS_ON_TRACK,
     measure_car,
 )
-from drctl.simulation.race.rules import PROGRESS, judge
+from drctl.simulation.race.rules import PROGRESS, TOUCHED, judge
 from drctl.simulation.race.step_time import draw_step_time
 from drctl.simulation.vehicle.dynamics import advance_car
 from drctl.simulation.vehicle.physics import SPEED_LOW_M_S
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from drctl.simulation.race.lanes import PackedLanes
+    from drctl.simulation.race.objects import ObjectBatch
     from drctl.simulation.race.packed_tracks import PackedTracks
 
 # Columns of a logged step.
@@ -48,6 +53,7 @@ def measure_cars(
     track_of: NDArray[np.int64],
     states: NDArray[np.float64],
     races: NDArray[np.float64],
+    objects: ObjectBatch,
     cars: NDArray[np.int64],
     measures: NDArray[np.float64],
     progress: NDArray[np.float64],
@@ -60,6 +66,7 @@ def measure_cars(
         track_of: Track of every car, shape (num_cars,).
         states: `vehicle.dynamics` rows of every car.
         races: `race.rules` rows of every car; brought up to date.
+        objects: What else is on the tracks; bot cars that ran into a car are told to stand still.
         cars: Cars that act, shape (k,).
         measures: Filled, shape (k, MEASURE_SIZE).
         progress: Filled with percent, shape (k,).
@@ -68,6 +75,9 @@ def measure_cars(
     for entry in range(len(cars)):
         car = cars[entry]
         measure_car(tracks, track_of[car], states[car], measures[entry])
+        if objects.counts[car] > 0:
+            contact, touched = find_contact(tracks, track_of[car], states[car], objects, car)
+            measures[entry, CONTACT], races[car, TOUCHED] = contact, touched
         statuses[entry] = judge(tracks.length_m[track_of[car]], measures[entry], races[car])
         progress[entry] = races[car, PROGRESS]
 
@@ -81,6 +91,10 @@ def move_cars(
     keys: NDArray[np.int64],
     seed: int,
     has_jitter: bool,
+    tracks: PackedTracks,
+    lanes: PackedLanes,
+    track_of: NDArray[np.int64],
+    objects: ObjectBatch,
     cars: NDArray[np.int64],
     commands: NDArray[np.float64],
 ) -> None:
@@ -94,6 +108,10 @@ def move_cars(
         keys: Stream offset, iteration and episode of every car, shape (num_cars, 3).
         seed: Seed of the run.
         has_jitter: Whether steps differ in length.
+        tracks: Packed tracks.
+        lanes: Packed lanes of the same tracks.
+        track_of: Track of every car, shape (num_cars,).
+        objects: What else is on the tracks; moves along.
         cars: Cars that act, shape (k,).
         commands: Degrees and m/s of each of them, shape (k, 2).
     """
@@ -102,6 +120,8 @@ def move_cars(
         time_s = draw_step_time(seed, keys[car], steps[car], has_jitter)
         advance_car(physics[car], states[car], commands[entry, 0], max(commands[entry, 1], SPEED_LOW_M_S), time_s)
         times_s[car] += time_s
+        if objects.counts[car] > 0:
+            drive_bots(lanes, tracks, track_of[car], objects, car, seed, keys[car], time_s)
 
 
 @njit(cache=True)

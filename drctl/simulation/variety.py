@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drctl.simulation.environment_spec import WorldSpec
+    from drctl.simulation.race.objects import ObjectBatch
     from drctl.simulation.sensors.camera import FrontCamera
     from drctl.simulation.vehicle.physics import Physics
 
@@ -78,7 +79,12 @@ class Variety:
         self._looks[car] = self._camera.dress(world, light_of(drawn), paint)
 
     def render(
-        self, cars: NDArray[Any], poses: NDArray[np.float64], worlds: NDArray[np.int32], out: NDArray[np.uint8]
+        self,
+        cars: NDArray[Any],
+        poses: NDArray[np.float64],
+        worlds: NDArray[np.int32],
+        out: NDArray[np.uint8],
+        objects: ObjectBatch | None = None,
     ) -> None:
         """Render what some cars see.
 
@@ -87,14 +93,15 @@ class Variety:
             poses: base_link's x and y in metres and yaw in radians, shape (k, 3).
             worlds: Index of each car's track, shape (k,), int32.
             out: Receives the frames, shape (k, 120, 160), uint8, contiguous.
+            objects: What stands and drives before each of them; None for nothing.
         """
         if not self._is_any:
-            self._camera.render(poses, worlds, self._wall_shade[cars], out)
+            self._camera.render(poses, worlds, self._wall_shade[cars], out, objects=objects)
             return
         drawn = [self.variations[car] for car in cars]
         aimed = np.array([aim_camera(pose, one) for pose, one in zip(poses, drawn, strict=True)])
         looks, every = self._looks[cars], np.arange(len(cars), dtype=np.int32)
-        self._camera.render(aimed, every, self._wall_shade[cars], out, looks)
+        self._camera.render(aimed, every, self._wall_shade[cars], out, looks, objects)
         for frame, one in zip(out, drawn, strict=True):
             if one.pitch_deg or one.height_m:
                 tilt_frame(frame, radians(one.pitch_deg), one.height_m)

@@ -86,7 +86,10 @@ class Snapshot:
         return EnvironmentSpec(
             worlds=tuple(
                 WorldSpec(
-                    world.world_name, None if rows is None else tuple(map(tuple, rows.tolist())), world.randomized
+                    world.world_name,
+                    None if rows is None else tuple(map(tuple, rows.tolist())),
+                    world.randomized,
+                    world.race,
                 )
                 for world, rows in zip(self.worlds, self.waypoints, strict=True)
             ),

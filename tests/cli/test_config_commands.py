@@ -144,12 +144,12 @@ def test_check_reports_every_mistake(project, drctl):
 
 def test_check_names_what_this_version_cannot_do(project, drctl, monkeypatch):
     monkeypatch.setenv("DR_WORKERS", "8")
-    status, out, err = drctl("--set", "DR_RACE_TYPE=HEAD_TO_BOT", "config", "check")
+    status, out, err = drctl("--set", "DR_RACE_TYPE=HEAD_TO_MODEL", "config", "check")
     assert status == 0
     assert out == "run 0: model rl-deepracer-sagemaker on oval, 8 workers, engine process, store local\n"
     assert err == (
         "warning: DR_WORKERS=8 in this shell wins over 2 in the files\n"
-        "warning: DR_RACE_TYPE is HEAD_TO_BOT; this version of drctl cannot do that yet (--set); "
+        "warning: DR_RACE_TYPE is HEAD_TO_MODEL; this version of drctl cannot do that yet (--set); "
         "--set DR_RACE_TYPE=TIME_TRIAL\n"
     )
 

@@ -241,7 +241,7 @@ def test_origins_and_texts():
 
 LATER = {
     "docker_style": "swarm",
-    "race_type": "OBJECT_AVOIDANCE",
+    "race_type": "HEAD_TO_MODEL",
     "telegraf_host": "telegraf",
 }
 
@@ -375,10 +375,10 @@ def test_the_community_images_do_what_ours_does_not_yet():
 
 
 def test_a_refused_part_brings_its_own_settings_along():
-    settings = Settings(race_type="OBJECT_AVOIDANCE", oa_number_of_obstacles=3)
-    assert [problem.what.split()[0] for problem in refused_settings(settings, "start-training")] == [
+    settings = Settings(race_type="HEAD_TO_MODEL", eval_opp_car_body_shell_type="f1_2021")
+    assert [problem.what.split()[0] for problem in refused_settings(settings, "eval")][:2] == [
         "DR_RACE_TYPE",
-        "DR_OA_NUMBER_OF_OBSTACLES",
+        "DR_EVAL_OPP_CAR_BODY_SHELL_TYPE",
     ]
 
 
@@ -391,10 +391,13 @@ def test_a_refused_part_brings_its_own_settings_along():
     ],
 )
 def test_the_fix_of_a_refusal_fits_the_origin(origin, fix):
-    settings = Settings(race_type="HEAD_TO_BOT", origins={"DR_RACE_TYPE": origin})
+    settings = Settings(race_type="HEAD_TO_MODEL", origins={"DR_RACE_TYPE": origin})
     (problem,) = refused_settings(settings, "start-training")
     assert (problem.where, problem.fix) == (str(origin), fix)
-    assert problem.expected == "TIME_TRIAL (the rest comes with a later part: training options)"
+    assert (
+        problem.expected
+        == "TIME_TRIAL or OBJECT_AVOIDANCE or HEAD_TO_BOT (the rest comes with a later part: evaluation)"
+    )
 
 
 def test_names_settings_that_change_nothing():

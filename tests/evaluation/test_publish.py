@@ -15,6 +15,7 @@ from drctl.evaluation.rules import RacedLap
 from drctl.formats.episode_status import EpisodeStatus
 from drctl.formats.object_keys import ModelKeys
 from drctl.formats.simtrace import TRACE_DTYPE
+from drctl.simulation.race.objects import OBJECT_SIZE
 from drctl.storage.directory import DirectoryStore
 
 STARTED = datetime(2026, 2, 28, 23, 59, 59)
@@ -23,6 +24,8 @@ OUTCOME = RaceOutcome(
     np.zeros(3, TRACE_DTYPE),
     np.zeros((3, 3)),
     np.zeros(3, np.int64),
+    np.zeros((0, OBJECT_SIZE)),
+    np.zeros((3, 0, 3)),
 )
 
 

@@ -7,6 +7,7 @@ import yaml
 
 from drctl.config.settings import Settings
 from drctl.errors import FormatError
+from drctl.formats.race_params import RaceParams
 from drctl.formats.training_params import (
     WorldParams,
     parse_training_params,
@@ -99,7 +100,7 @@ def test_round_trip():
         model_metadata_key="m/custom_files/model_metadata.json",
         reward_key="m/custom_files/reward_function.py",
         num_workers=3,
-        race_type="TIME_TRIAL",
+        race=RaceParams(),
         change_start_position=False,
         round_robin_advance_dist=0.125,
         start_position_offset=0.5,
@@ -142,7 +143,7 @@ def test_objects_only_where_the_race_has_them():
     assert (params["NUMBER_OF_OBSTACLES"], params["OBSTACLE_TYPE"]) == ("2", "box_obstacle")
     text = render_training_params(params).decode()
     assert "'OBJECT_POSITIONS':\n- '0.2,-1'\n- '0.6,1'\n" in text
-    assert parse_training_params(text, "f").race_type == "OBJECT_AVOIDANCE"
+    assert parse_training_params(text, "f").race.race_type == "OBJECT_AVOIDANCE"
     bots = training_params_for(settings(race_type="HEAD_TO_BOT"))
     assert (bots["NUMBER_OF_BOT_CARS"], bots["PENALTY_SECONDS"]) == ("3", "5.0")
     assert "NUMBER_OF_OBSTACLES" not in bots
@@ -170,7 +171,7 @@ def test_missing_keys_have_the_contracts_defaults():
     values = yaml.safe_load(GOLDEN)
     params = parse_training_params(render_training_params({key: values[key] for key in mandatory}), "f")
     assert (params.change_start_position, params.round_robin_advance_dist) == (True, 0.05)
-    assert (params.min_eval_trials, params.best_model_metric, params.race_type) == (5, "progress", "TIME_TRIAL")
+    assert (params.min_eval_trials, params.best_model_metric, params.race.race_type) == (5, "progress", "TIME_TRIAL")
     assert {problem.where for problem in problems_of("---\n'AWS_REGION': 'x'\n")} == {
         f"training_params.yaml: {key}" for key in mandatory
     }

@@ -40,7 +40,7 @@ def test_the_shipped_files_pass_and_leave_no_trace(project):
 
 
 def test_every_problem_is_reported_at_once_what_the_user_wrote_first(make_project):
-    project = make_project(world_name="reinvent_bse", race_type="HEAD_TO_BOT")
+    project = make_project(world_name="reinvent_bse", race_type="HEAD_TO_MODEL")
     edit_json(project, "hyperparameters.json", lr=-1)
     edit_json(project, "model_metadata.json", sensor=["FRONT_FACING_CAMERA", "LEFT_CAMERA"])
     (project.data_folder / "bucket" / "rl-deepracer-sagemaker").mkdir(parents=True)

@@ -46,16 +46,19 @@ class ReferenceRenderer:
             False: self.scene.curve_half_width_right_m - mean,
         }
 
-    def frame(self, pose, wall_shade=1.0, triangle=True):
-        """Return the grey 120x160 frame from base_link's (x, y, yaw)."""
-        small = Image.fromarray(self.picture(pose, wall_shade)).resize(
+    def frame(self, pose, wall_shade=1.0, triangle=True, solids=()):
+        """Return the grey 120x160 frame from base_link's (x, y, yaw); see `picture` for `solids`."""
+        small = Image.fromarray(self.picture(pose, wall_shade, solids)).resize(
             (160, 120), Image.Resampling.BILINEAR if triangle else Image.Resampling.BOX
         )
         red, green, blue = np.moveaxis(np.asarray(small, float), 2, 0)
         return (0.2989 * red + 0.5870 * green + 0.1140 * blue).astype(np.uint8)
 
-    def picture(self, pose, wall_shade=1.0):
-        """Return the colour frame, shape (480, 640, 3), uint8."""
+    def picture(self, pose, wall_shade=1.0, solids=()):
+        """Return the colour frame, shape (480, 640, 3), uint8.
+
+        `solids` are (triangles, colours) pairs: corners in the world, shape (n, 3, 3), and lit colours, shape (n, 3).
+        """
         x, y, yaw = pose
         eye = np.array([x + EYE_AHEAD * math.cos(yaw), y + EYE_AHEAD * math.sin(yaw), EYE_HEIGHT])
         rays = self._rays(yaw)
@@ -83,6 +86,9 @@ class ReferenceRenderer:
                 & (points[..., 2] >= 0) & (points[..., 2] <= self.scene.wall_height_m)
             )  # fmt: skip
             colors[seen] = np.round(np.array(self.scene.theme.wall) * WALL_LIGHT[side]) * wall_shade
+        for triangles, paints in solids:  # nothing lies beyond a wall, and a solid's inside is never nearer
+            for corners, paint in zip(triangles, paints, strict=True):
+                _cast(eye, rays, corners, paint, reach, colors)
         return np.round(colors).astype(np.uint8)
 
     @staticmethod
@@ -157,6 +163,54 @@ class ReferenceRenderer:
         light = (column + (ahead >= 0)) % 2 == 0
         paint[inside & ~light] = CHECK[0]
         paint[inside & light] = CHECK[1]
+
+
+def _cast(eye, rays, corners, paint, reach, colors):
+    """Paint a triangle where it is the nearest so far (Moeller, Trumbore: Fast, minimum storage ray/triangle, 1997)."""
+    region = _region(eye, rays, corners)
+    rays, reach, colors = rays[region], reach[region], colors[region]
+    first, second = corners[1] - corners[0], corners[2] - corners[0]
+    cross = np.cross(rays, second)
+    determinant = cross @ first
+    with np.errstate(divide="ignore", invalid="ignore"):
+        u = cross @ (eye - corners[0]) / determinant
+        other = np.cross(eye - corners[0], first)
+        v = rays @ other / determinant
+        at = other @ second / determinant
+        hit = (u >= 0) & (v >= 0) & (u + v <= 1) & (at > 0.02) & (at < reach)
+    colors[hit] = paint
+    reach[hit] = at[hit]
+
+
+def _region(eye, rays, corners):
+    """Return the part of the picture that a triangle lies in; all of it when a corner is not before the eye."""
+    across, down = rays[0, 1] - rays[0, 0], rays[1, 0] - rays[0, 0]
+    found = np.linalg.solve(np.column_stack([rays[0, 0], across, down]), (corners - eye).T)
+    if found[0].min() < 0.02:
+        return slice(None), slice(None)
+    column, row = found[1] / found[0], found[2] / found[0]
+    return (
+        slice(max(0, int(row.min()) - 1), max(0, int(row.max()) + 2)),
+        slice(max(0, int(column.min()) - 1), max(0, int(column.max()) + 2)),
+    )
+
+
+def cuboid(pose, size, color):
+    """Return the triangles of a box on the ground and their lit colours."""
+    x, y, yaw = pose
+    length, width, height = size
+    turn = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
+    flat = np.array([[length, width], [-length, width], [-length, -width], [length, -width]]) / 2 @ turn.T + [x, y]
+    low, high = np.column_stack([flat, np.zeros(4)]), np.column_stack([flat, np.full(4, height)])
+    triangles, paints = [np.array([high[0], high[1], high[2]]), np.array([high[0], high[2], high[3]])], []
+    for i in range(4):
+        j = (i + 1) % 4
+        triangles += [np.array([low[i], low[j], high[j]]), np.array([low[i], high[j], high[i]])]
+    for corners in triangles:
+        normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
+        towards_sun = normal @ np.array([0.5, -0.1, 0.9]) / np.linalg.norm(normal) / np.linalg.norm([0.5, -0.1, 0.9])
+        paints.append(np.minimum(255.0, np.array(color) * (0.62 + 0.5 * max(0.0, towards_sun))))
+    return np.array(triangles), np.array(paints)
 
 
 def drawn_poses(track, count, seed):

@@ -11,7 +11,6 @@ from drctl.config.setting import Condition, setting
 _race = partial(
     setting,
     file="run",
-    part="training options",
     commands=("start-training", "eval"),
     read_by="worker, evaluation",
     is_per_worker=True,
@@ -36,8 +35,8 @@ class RaceSettings:
     )
     oa_object_positions: str = _obstacle(
         "",
-        "Fixed places, such as 0.23,-1;0.46,1: fraction of a lap, then lane (-1 outer, 1 inner). They replace number "
-        "and random places.",
+        "Fixed places, such as 0.23,-1;0.46,1: fraction of a lap in driving direction, then lane (-1 outer, 1 inner). "
+        "They replace number and random places.",
         rule="positions",
     )
     h2b_is_lane_change: bool = _bot(False, "Bot cars change lanes.")
@@ -50,4 +49,6 @@ class RaceSettings:
     )
     h2b_randomize_bot_car_locations: bool = _bot(False, "Place the bot cars anew for every episode.")
     h2b_bot_car_speed: float = _bot(0.2, "Speed of the bot cars.", unit="m/s", minimum=0.0, maximum=4.0)
-    h2b_bot_car_penalty: float = _bot(5.0, "Pause of a bot car that was hit from behind.", unit="s", minimum=0.0)
+    h2b_bot_car_penalty: float = _bot(
+        5.0, "Pause of a bot car that ran into the racer from behind.", unit="s", minimum=0.0
+    )

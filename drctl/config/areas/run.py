@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Literal
 
 from drctl.config.randomization import parse_randomized
@@ -58,7 +59,7 @@ class RunSettings:
         "TIME_TRIAL",
         "Kind of race: alone, around obstacles, against bot cars, or (evaluation only) against another model.",
         read_by="worker, evaluation",
-        part="training options",
+        later_values=MappingProxyType({"HEAD_TO_MODEL": "evaluation"}),
         commands=_BOTH,
         is_per_worker=True,
         is_in_images=True,

@@ -30,7 +30,8 @@ WHEELS_ON_TRACK: Final = 7  # 0 to 4
 PREVIOUS_WAYPOINT: Final = 8  # indices of distinct waypoints
 NEXT_WAYPOINT: Final = 9
 NEAREST_WAYPOINT: Final = 10
-MEASURE_SIZE: Final = 11
+CONTACT: Final = 11  # one of the numbers of `race.contact`; `measure_car` leaves 0, for none
+MEASURE_SIZE: Final = 12
 
 _WHEELS: Final = np.array(WHEELS_M)
 _WINDOW: Final = 4  # segments on either side in which a wheel is looked for before the whole road is
@@ -182,6 +183,27 @@ def measure_car(tracks: PackedTracks, track: int, state: NDArray[np.float64], ou
         ):
             wheels += 1
     out[WHEELS_ON_TRACK] = wheels
+    out[CONTACT] = 0.0
+
+
+@njit(cache=True)
+def measure_place(tracks: PackedTracks, track: int, x: float, y: float) -> tuple[float, float, float]:
+    """Return where a point is: metres along the centre line, metres beside it, and 1 when it is left of it, else 0.
+
+    Args:
+        tracks: Packed tracks.
+        track: Which of them, in its driving direction.
+        x: World position in metres.
+        y: World position in metres.
+    """
+    first, last, is_closed = tracks.first[track], tracks.first[track + 1], tracks.is_closed[track]
+    squared, segment, share = _project(tracks.centre_m, first, last, is_closed, x, y)
+    end = tracks.arc_m[segment + 1] if segment + 1 < last else tracks.length_m[track]
+    along = tracks.arc_m[segment] + share * (end - tracks.arc_m[segment])
+    to_inner, _, _ = _project(tracks.inner_m, first, last, is_closed, x, y)
+    to_outer, _, _ = _project(tracks.outer_m, first, last, is_closed, x, y)
+    is_left = 1.0 if (to_inner < to_outer) == tracks.is_counter_clockwise[track] else 0.0
+    return along, sqrt(squared), is_left
 
 
 @njit(cache=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import atan2
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from drctl.formats.episode_status import EpisodeStatus
 from drctl.simulation.race.measuring import NOSE_X, NOSE_Y, PROJECTION
 from drctl.simulation.race.rules import (
     BACKWARD_STEPS,
@@ -21,9 +22,67 @@ from drctl.simulation.race.rules import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from drctl.simulation.environment import BatchEnvironment
+    from drctl.simulation.race.traffic import Traffic
     from drctl.simulation.track.track import Track
 
+TRIES: Final = 40
+"""Places that are tried for one that is free, each `TRY_STEP_M` farther back: 10 m of boxes on both lanes."""
+
+TRY_STEP_M: Final = 0.25
+
 _OPEN_END = 1.0 - 1e-9  # an open track has no place at 100 percent to head on from
+
+
+class Mishap(NamedTuple):
+    """What a car is put back after.
+
+    Attributes:
+        status: What happened.
+        pose: base_link's x, y and yaw when it happened.
+        progress_percent: Progress of the step before.
+    """
+
+    status: EpisodeStatus
+    pose: tuple[float, float, float]
+    progress_percent: float
+
+
+def find_place(
+    environment: BatchEnvironment, car: int, start_fraction: float, mishap: Mishap, behind_m: float
+) -> tuple[float, float, float]:
+    """Return where a car is put back: base_link's x, y in metres and yaw in radians (contract 8).
+
+    After a crash with something that stands, `behind_m` behind it on the other lane; after one with a car that drives,
+    where it is. Otherwise on the lane beside its progress, see `reset_pose`; or, where an object is near that place,
+    `behind_m` behind that on the other lane. A place where it would touch another object gives way to one farther back.
+
+    Args:
+        environment: Where it drives.
+        car: Row of the batch.
+        start_fraction: Where the episode began.
+        mishap: What happened.
+        behind_m: Along the centre line.
+    """
+    traffic, number = environment.traffic, environment.track_number(car)
+    track = environment.track(car)
+    if mishap.status is EpisodeStatus.CRASHED:
+        touched = environment.touched(car)
+        if touched is None or not traffic.stands(car, touched):
+            return mishap.pose
+        return _place_behind(traffic, car, number, touched, behind_m)
+    pose = reset_pose(track, start_fraction, mishap.progress_percent, mishap.pose[:2])
+    in_the_way = traffic.nearest(car, number, traffic.along_m(number, pose[:2])) if not traffic.is_empty else None
+    return pose if in_the_way is None else _place_behind(traffic, car, number, in_the_way, behind_m)
+
+
+def _place_behind(traffic: Traffic, car: int, track: int, number: int, behind_m: float) -> tuple[float, float, float]:
+    for attempt in range(TRIES):
+        for side in (-1.0, 1.0):
+            pose = traffic.behind(car, track, number, behind_m + attempt * TRY_STEP_M, side)
+            if not traffic.touches_any(car, pose):
+                return pose
+    return traffic.behind(car, track, number, behind_m, -1.0)
 
 
 def reset_pose(

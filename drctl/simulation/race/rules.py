@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from numba import njit
 
 from drctl.formats.episode_status import EpisodeStatus
-from drctl.simulation.race.measuring import NOSE_X, NOSE_Y, PROJECTION, WHEELS_ON_TRACK
+from drctl.simulation.race.contact import CRASH, HIT_FROM_BEHIND
+from drctl.simulation.race.measuring import CONTACT, NOSE_X, NOSE_Y, PROJECTION, WHEELS_ON_TRACK
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,8 @@ LAST_X: Final = 2  # m, nose of that step
 LAST_Y: Final = 3
 STILL_STEPS: Final = 4  # steps in a row without movement
 BACKWARD_STEPS: Final = 5  # steps in a row with less progress than before
-RACE_SIZE: Final = 6
+TOUCHED: Final = 6  # which object the car touched in that step, or -1
+RACE_SIZE: Final = 7
 
 STILL_M: Final = 0.0003
 """Moving no more than this counts as standing still (contract 5.3)."""
@@ -33,6 +35,7 @@ MAX_STEPS: Final = 100_000
 """Steps after which an episode is cut off whatever happens (contract 5.2)."""
 
 _LAP_COMPLETE: Final = EpisodeStatus.LAP_COMPLETE.index
+_CRASHED: Final = EpisodeStatus.CRASHED.index
 _OFF_TRACK: Final = EpisodeStatus.OFF_TRACK.index
 _IMMOBILIZED: Final = EpisodeStatus.IMMOBILIZED.index
 _REVERSED: Final = EpisodeStatus.REVERSED.index
@@ -69,7 +72,7 @@ def begin_race(start_fraction: float, length_m: float, measure: NDArray[np.float
         race: Filled, shape (RACE_SIZE,).
     """
     race[:] = 0.0
-    race[START_FRACTION] = start_fraction
+    race[START_FRACTION], race[TOUCHED] = start_fraction, -1.0
     race[PROGRESS] = count_progress(measure[PROJECTION] / length_m, start_fraction, 0.0)
     race[LAST_X], race[LAST_Y] = measure[NOSE_X], measure[NOSE_Y]
 
@@ -78,7 +81,8 @@ def begin_race(start_fraction: float, length_m: float, measure: NDArray[np.float
 def judge(length_m: float, measure: NDArray[np.float64], race: NDArray[np.float64]) -> int:
     """Bring a car's race state up to date and return the `EpisodeStatus.index` of its step.
 
-    Of several rules that hold, the first of lap complete, off track, immobilized, reversed is returned.
+    Of several rules that hold, the first of lap complete, crashed, off track, immobilized, reversed is returned; none
+    when a car ran into this one from behind.
 
     Args:
         length_m: Length of the centre line.
@@ -90,8 +94,12 @@ def judge(length_m: float, measure: NDArray[np.float64], race: NDArray[np.float6
     race[STILL_STEPS] = race[STILL_STEPS] + 1.0 if moved <= STILL_M else 0.0
     race[BACKWARD_STEPS] = race[BACKWARD_STEPS] + 1.0 if progress < race[PROGRESS] else 0.0
     race[PROGRESS], race[LAST_X], race[LAST_Y] = progress, measure[NOSE_X], measure[NOSE_Y]
+    if measure[CONTACT] == HIT_FROM_BEHIND:
+        return _IN_PROGRESS
     if progress >= 100.0:
         return _LAP_COMPLETE
+    if measure[CONTACT] == CRASH:
+        return _CRASHED
     if measure[WHEELS_ON_TRACK] == 0.0:
         return _OFF_TRACK
     if race[STILL_STEPS] >= PATIENCE_STEPS:

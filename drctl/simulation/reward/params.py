@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
+from drctl.simulation.race.contact import CRASH
 from drctl.simulation.race.measuring import (
     CENTRE_DISTANCE,
+    CONTACT,
     HEADING,
     IS_LEFT,
     NEXT_WAYPOINT,
@@ -16,9 +20,15 @@ from drctl.simulation.race.measuring import (
     TRACK_WIDTH,
     WHEELS_ON_TRACK,
 )
+from drctl.simulation.race.objects import OBJECT_SIZE
+from drctl.simulation.reward.object_params import describe_objects
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from drctl.simulation.track.track import Track
+
+NOTHING: Final = np.empty((0, OBJECT_SIZE))
 
 
 class ParamsBuilder:
@@ -44,6 +54,7 @@ class ParamsBuilder:
         speed_m_s: float,
         steering_deg: float,
         time_s: float,
+        objects: NDArray[np.float64] = NOTHING,
     ) -> dict[str, Any]:
         """Return the parameters of one step.
 
@@ -54,6 +65,7 @@ class ParamsBuilder:
             speed_m_s: Speed of the chosen action, not clipped.
             steering_deg: Steering angle of the chosen action, not clipped.
             time_s: Simulated time since the episode began.
+            objects: ``OBJECT_`` numbers of what else is on the track, shape (n, OBJECT_SIZE).
         """
         return {
             "all_wheels_on_track": measure[WHEELS_ON_TRACK] == 4.0,
@@ -72,16 +84,8 @@ class ParamsBuilder:
             "closest_waypoints": [int(measure[PREVIOUS_WAYPOINT]), int(measure[NEXT_WAYPOINT])],
             "is_left_of_center": measure[IS_LEFT] == 1.0,
             "is_reversed": self._is_reversed,
-            "is_crashed": False,
+            "is_crashed": measure[CONTACT] == CRASH,
             "is_offtrack": measure[WHEELS_ON_TRACK] == 0.0,
             "sim_time": time_s,
-            # Time trials have no objects; the keys are there all the same.
-            "closest_objects": [0, 0],
-            "objects_location": [],
-            "objects_left_of_center": [],
-            "object_in_camera": False,
-            "objects_speed": [],
-            "objects_heading": [],
-            "objects_distance_from_center": [],
-            "objects_distance": [],
+            **describe_objects(objects, measure, self._length_m),
         }

@@ -31,12 +31,14 @@ from drctl.simulation.sensors.ground_pattern import (
     GroundPattern,
     pattern_of,
 )
+from drctl.simulation.sensors.solid_kernel import draw_objects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from drctl.simulation.race.objects import ObjectBatch
     from drctl.simulation.track.track import Scene, Track
 
 NODE_SPACING_M: Final = 0.04
@@ -102,6 +104,7 @@ class FrontCamera:
         wall_shade: NDArray[np.float32],
         out: NDArray[np.uint8],
         dressed: NDArray[Any] | None = None,
+        objects: ObjectBatch | None = None,
     ) -> None:
         """Render one frame per car.
 
@@ -111,6 +114,7 @@ class FrontCamera:
             wall_shade: Factor on the brightness of the walls, 1 for the usual one, shape (N,), float32.
             out: Receives the frames, shape (N, 120, 160), uint8, contiguous.
             dressed: What `dress` returned, which `world` then counts instead of the tracks; None for the usual looks.
+            objects: What stands and drives before each car, for the same N cars; None for nothing.
         """
         render_frames(
             self._grid,
@@ -125,6 +129,8 @@ class FrontCamera:
             self._nodes,
             out,
         )
+        if objects is not None:
+            draw_objects(pose, objects.counts, objects.rows, out)
 
     def dress(self, world: int, light: tuple[float, float, float], paint: Mapping[str, float]) -> Any:
         """Return a world with other looks, a record of dtype `WORLD` for `render`.

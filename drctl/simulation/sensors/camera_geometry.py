@@ -6,7 +6,7 @@ count down from the top edge and columns from the left edge; pixel (r, c) covers
 
 from __future__ import annotations
 
-from math import cos, radians, sin, tan
+from math import cos, radians, sin, sqrt, tan
 from typing import Final
 
 IMAGE_WIDTH: Final = 160
@@ -52,6 +52,13 @@ WALL_BRIGHTNESS: Final = (0.39, 0.035, 0.225, 0.33)
 simulator-facts 5.2 gives the four values, not which wall has which; they are dealt out in the order in which the faces
 look towards the sun of the worlds, whose light runs along (-0.5, 0.1, -0.9).
 """
+
+SUN: Final = (0.5 / sqrt(1.07), -0.1 / sqrt(1.07), 0.9 / sqrt(1.07))
+"""Direction towards the sun; the worlds' light runs the other way (simulator-facts 5.2)."""
+
+SOLID_AMBIENT: Final = 0.62
+SOLID_DIFFUSE: Final = 0.5
+"""Brightness of a solid's face over its texture: the first, and so much of the second as it looks towards the sun."""
 
 
 def grey_of(color: tuple[float, float, float]) -> float:

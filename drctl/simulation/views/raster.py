@@ -137,6 +137,7 @@ def _fill_row(
 def draw_triangles(
     triangles: NDArray[np.float64],
     colors: NDArray[np.float64],
+    opacity: float,
     camera: ViewCamera,
     nearness: NDArray[np.float32],
     shown: NDArray[np.int16],
@@ -149,6 +150,7 @@ def draw_triangles(
     Args:
         triangles: Corners in the world, counter-clockwise as seen from outside, shape (n, 3, 3), at most 32767.
         colors: Red, green and blue of each, 0 to 255, shape (n, 3).
+        opacity: 0 to 1.
         camera: Where it is seen from.
         nearness: Room, shape (SAMPLES,).
         shown: Room, shape (SAMPLES,).
@@ -182,7 +184,7 @@ def draw_triangles(
             corners = seen[3 * k : 3 * k + 3]
             _sample(corners, k, first_column, first_row, per_side, wide, tall, nearness, shown)
     region = (first_row, last_row, first_column, last_column)
-    _blend_samples(region, per_side, colors, nearness, shown, out)
+    _blend_samples(region, per_side, colors, opacity, nearness, shown, out)
 
 
 @njit(cache=True, fastmath=True)
@@ -190,6 +192,7 @@ def _blend_samples(
     region: tuple[int, int, int, int],
     per_side: int,
     colors: NDArray[np.float64],
+    opacity: float,
     nearness: NDArray[np.float32],
     shown: NDArray[np.int16],
     out: NDArray[np.uint8],
@@ -212,10 +215,11 @@ def _blend_samples(
                         green += colors[shown[at], 1]
                         blue += colors[shown[at], 2]
             if hits:
-                rest = (samples - hits) / samples
-                out[row, column, 0] = np.uint8(rest * out[row, column, 0] + red / samples + 0.5)
-                out[row, column, 1] = np.uint8(rest * out[row, column, 1] + green / samples + 0.5)
-                out[row, column, 2] = np.uint8(rest * out[row, column, 2] + blue / samples + 0.5)
+                share = opacity / samples
+                rest = 1.0 - share * hits
+                out[row, column, 0] = np.uint8(rest * out[row, column, 0] + share * red + 0.5)
+                out[row, column, 1] = np.uint8(rest * out[row, column, 1] + share * green + 0.5)
+                out[row, column, 2] = np.uint8(rest * out[row, column, 2] + share * blue + 0.5)
 
 
 @njit(cache=True, fastmath=True)

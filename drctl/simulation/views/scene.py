@@ -94,7 +94,7 @@ class SceneRenderer:
             draw_polygon(solid.shadow(), (0.0, 0.0, 0.0), _SHADOW, 0.0, camera, picture)
         for solid in sorted(solids, key=lambda one: -hypot(one.pose[0] - camera.x_m, one.pose[1] - camera.y_m)):
             corners, colors = solid.triangles()
-            draw_triangles(corners, colors, camera, self._nearness, self._shown, picture)
+            draw_triangles(corners, colors, solid.opacity, camera, self._nearness, self._shown, picture)
 
     def _draw_walls(self, picture: NDArray[np.uint8], camera: ViewCamera, brightness: Sequence[float]) -> None:
         """Draw the walls' inner faces; a wall that is seen from behind hides nothing."""
