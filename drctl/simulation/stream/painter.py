@@ -10,6 +10,9 @@ import numpy as np
 from PIL import Image
 
 from drctl.simulation.environment_spec import EnvironmentSpec
+from drctl.simulation.race.packed_tracks import pack_tracks
+from drctl.simulation.race.step_time import draw_step_time
+from drctl.simulation.race.traffic import Traffic
 from drctl.simulation.random import EVALUATION_OFFSET
 from drctl.simulation.sensors.camera import FrontCamera
 from drctl.simulation.sensors.camera_geometry import IMAGE_HEIGHT, IMAGE_WIDTH
@@ -19,7 +22,7 @@ from drctl.simulation.vehicle.physics import PHYSICS
 from drctl.simulation.views.camera import FRAMES_PER_S, VIEW_HEIGHT, VIEW_WIDTH, ChaseCamera, top_camera
 from drctl.simulation.views.overlay import RaceOverlay, clock_text
 from drctl.simulation.views.scene import SceneRenderer
-from drctl.simulation.views.solids import CAR_COLORS, Solid
+from drctl.simulation.views.solids import CAR_COLORS, Solid, solids_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,6 +57,8 @@ class Painter:
         self.spec = EnvironmentSpec.from_json(environment)
         self.tracks = [world.load() for world in self.spec.worlds]
         self._variety = Variety(1, PHYSICS[self.spec.physics], FrontCamera(self.tracks), self.spec.worlds)
+        ways = [way for track in self.tracks for way in (track, track.reversed_direction())]
+        self._traffic = Traffic([world.race for world in self.spec.worlds], ways, pack_tracks(ways), 1)
         self._worlds: dict[int, _World] = {}
         self._cameras: dict[View, ChaseCamera] = {}
         self._frame = np.empty((1, IMAGE_HEIGHT, IMAGE_WIDTH), np.uint8)
@@ -67,6 +72,7 @@ class Painter:
             player: Knows the car's laps.
             elapsed_s: Since the car was drawn last.
         """
+        self._place_objects(moment)
         if view.name == "onboard":
             return encode(Image.fromarray(self._draw_onboard(moment)), view)
         number = moment.clip.start.world
@@ -77,19 +83,30 @@ class Painter:
         car = Solid("car", moment.pose, color, radians(moment.steering_deg))
         if view.name == "top":
             picture = world.empty.copy()
-            world.scene.draw_solids(picture, world.above, [car])
+            world.scene.draw_solids(picture, world.above, [*solids_of(self._traffic.of(0)), car])
         else:
             picture = self._draw_chase(world, view, moment, car, player, elapsed_s)
         return encode(Image.fromarray(picture), view)
 
+    def _place_objects(self, moment: Moment) -> None:
+        """Put obstacles and bot cars where the episode has them at that moment.
+
+        Their places follow from the episode's key and its clock, so that nobody need record them; that a bot car stood
+        for a while because it ran into the racer is not known here.
+        """
+        start, key = moment.clip.start, _key_of(moment)
+        track = 2 * start.world + start.is_reversed
+        self._traffic.place(0, track, self.spec.seed, key)
+        # They stand in the first step, which prepares the episode.
+        time_s = moment.time_s - draw_step_time(self.spec.seed, key, 1, self.spec.has_step_jitter)
+        self._traffic.drive(0, track, self.spec.seed, key, max(time_s, 0.0))
+
     def _draw_onboard(self, moment: Moment) -> NDArray[np.uint8]:
         """Draw the very frame that the network sees at this pose."""
         start = moment.clip.start
-        offset = EVALUATION_OFFSET if start.phase == "evaluation" else 0
-        key = np.array([offset, start.iteration, start.episode])
-        self._variety.begin(0, start.world, self.spec.seed, key)
-        world = np.array([start.world], np.int32)
-        self._variety.render(np.array([0]), np.array([moment.pose]), world, self._frame)
+        self._variety.begin(0, start.world, self.spec.seed, _key_of(moment))
+        world, objects = np.array([start.world], np.int32), self._traffic.seen_by(np.zeros(1, np.int64))
+        self._variety.render(np.array([0]), np.array([moment.pose]), world, self._frame, objects)
         return np.asarray(self._frame[0], np.uint8)
 
     def _draw_chase(
@@ -99,13 +116,22 @@ class Painter:
         camera = self._cameras.setdefault(view, ChaseCamera())
         if moment.has_jumped:
             camera.reset()
-        picture = world.scene.render(camera.follow(moment.pose, max(elapsed_s, 1 / (4 * FRAMES_PER_S))), [car])
+        others = solids_of(self._traffic.of(0))
+        solids = [*others, car]
+        picture = world.scene.render(camera.follow(moment.pose, max(elapsed_s, 1 / (4 * FRAMES_PER_S))), solids)
         if view.name == "overlay":
             x, y, _ = moment.pose
             phase = _PHASES.get(moment.clip.start.phase, _IDLE)
             details = describe_details(moment, player) if view.has_details else ()
-            world.overlay.draw_training(picture, phase, ((x, y, car.color),), details)
+            dots = [(other.pose[0], other.pose[1], other.color) for other in others]
+            world.overlay.draw_training(picture, phase, (*dots, (x, y, car.color)), details)
         return picture
+
+
+def _key_of(moment: Moment) -> NDArray[np.int64]:
+    """Return stream offset, iteration and episode of what is shown."""
+    start = moment.clip.start
+    return np.array([EVALUATION_OFFSET if start.phase == "evaluation" else 0, start.iteration, start.episode])
 
 
 def encode(image: Image.Image, view: View) -> bytes:

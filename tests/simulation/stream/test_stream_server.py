@@ -9,11 +9,13 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from drctl.formats.race_params import RaceParams
 from drctl.formats.stream_topics import TOPICS
 from drctl.simulation.environment import BatchEnvironment, EnvironmentSpec, WorldSpec
 from drctl.simulation.episode import EpisodeStart
@@ -23,6 +25,7 @@ from drctl.simulation.stream.painter import Painter, describe_details
 from drctl.simulation.stream.player import Moment, Player
 from drctl.simulation.stream.shelf import ClipShelf
 from drctl.simulation.stream.topic import View, parse_view
+from drctl.simulation.views.camera import top_camera
 
 METADATA = json.dumps(
     {
@@ -82,6 +85,42 @@ def test_the_onboard_view_is_what_the_network_sees(driven):
     seen = np.asarray(Image.open(io.BytesIO(jpeg)), np.float64)
     assert seen.shape == (120, 160)
     assert np.abs(seen - environment.frames[0]).mean() < 1.0
+
+
+def test_bot_cars_are_shown_where_the_episode_has_them():
+    race = RaceParams("HEAD_TO_BOT", bots=4, randomizes_bots=True, bot_speed_m_s=1.0, changes_lanes=True)
+    spec = replace(SPEC, worlds=(WorldSpec("reinvent_base", race=race),), seed=3)
+    environment, start, cars = (
+        BatchEnvironment(spec, 1),
+        EpisodeStart("training", 3, 5, is_reversed=True),
+        np.array([0]),
+    )
+    environment.begin(0, start)
+    for _ in range(20):
+        environment.step(cars, np.array([1]))
+    pose = tuple(environment.poses(cars)[0])
+    moment = Moment(
+        Clip(1, 0, start, "in_progress", True, np.zeros(1, CLIP_DTYPE)),
+        environment.time_s(0),
+        pose,
+        1.0,
+        0.0,
+        0.0,
+        True,
+    )
+    painter = Painter(spec.to_json())
+    jpeg = painter.draw(View(0, "onboard", 160, 100), moment, Player(), 0.1)
+    assert np.abs(np.asarray(Image.open(io.BytesIO(jpeg)), np.float64) - environment.frames[0]).mean() < 1.0
+    shown, alone = painter.draw(View(0, "top", 640, 100), moment, Player(), 0.1), Painter(SPEC.to_json())
+    empty = alone.draw(View(0, "top", 640, 100), moment, Player(), 0.1)
+    changed = np.abs(_pixels(shown) - _pixels(empty)).max(axis=2) > 30
+    places = top_camera(environment.track(0)).pixel_at(np.column_stack([environment.traffic.of(0)[:, :2], [0.1] * 4]))
+    for row, column in places:
+        assert changed[int(row) - 3 : int(row) + 4, int(column) - 3 : int(column) + 4].any()
+
+
+def _pixels(jpeg):
+    return np.asarray(Image.open(io.BytesIO(jpeg)), np.float64)
 
 
 def test_the_extra_lines_tell_laps_and_commands():
