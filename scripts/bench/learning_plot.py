@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 720, 320
-LEFT, RIGHT, TOP, BOTTOM = 44, 16, 48, 34  # margins, pixels
+LEFT, RIGHT, TOP, BOTTOM = 44, 36, 48, 34  # margins, pixels
 COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8d6a9f")
 HIGHEST = 100.0  # percent
 

@@ -12,9 +12,11 @@ from drctl.errors import FormatError
 from drctl.evaluation.graph_policy import GraphPolicy, check_graph
 from drctl.formats.hyperparameters import Hyperparameters
 from drctl.formats.model_metadata import ContinuousActionSpace, DiscreteActionSpace, ModelMetadata, parse_model_metadata
+from drctl.formats.observation import ObservationForm
 from drctl.simulation.environment import BatchEnvironment
 from drctl.simulation.episode import EpisodeStart
 from drctl.trainer.ppo import PpoLearner
+from drctl.trainer.rollout import Episode
 from drctl.trainer.sac import ReplaySettings, SacLearner
 
 DISCRETE = DiscreteActionSpace((-30.0, -15.0, 0.0, 15.0, 30.0), (0.6,) * 5)
@@ -64,6 +66,29 @@ def test_the_graph_of_sac_chooses_what_its_greedy_policy_chooses(circle_spec):
 
     with pytest.raises(FormatError, match=r"was trained by sac, model_metadata\.json says clipped_ppo"):
         check_graph(learner.frozen_graph(), ModelMetadata(CONTINUOUS), "model_0.pb")
+
+
+@pytest.mark.parametrize("heads", ["shared", "separate"])
+def test_sac_learns_from_several_sensors_and_frames_and_its_graph_drives_by_them(heads):
+    metadata = ModelMetadata(CONTINUOUS, ("SECTOR_LIDAR", "STEREO_CAMERAS"), training_algorithm="sac")
+    shape = ObservationForm.of(metadata).shape
+    wanted = Hyperparameters(minibatch_size=4, stack_size=2)
+    learner = SacLearner(metadata, wanted, seed=5, precision="fp32", heads=heads, replay=ReplaySettings(0.01))
+    frames = np.random.default_rng(3).integers(0, 2, (6, *shape), dtype=np.uint8) * 200
+    frames[:, -8:] //= 200  # the sectors are on or off
+    zeros = np.zeros(6, np.float32)
+    actions = np.full((6, 2), 0.5, np.float32)
+    episode = Episode(START, frames, frames[0], actions, zeros, zeros, zeros + 1, False, True, None)
+    before = learner._network.parameters["lidar.dense.0.weight"].clone()
+    learner.update([episode], 0, lambda *_: None)
+    assert not np.array_equal(before.detach(), learner._network.parameters["lidar.dense.0.weight"].detach())
+
+    learner._network.parameters["policy.mean.weight"].data.mul_(100)
+    policy = GraphPolicy(learner.frozen_graph(), metadata, "model_0.pb")
+    chosen = np.concatenate([policy.act(frame) for frame in frames])
+    pairs = np.stack([frames[[max(0, step - 1), step]] for step in range(6)])
+    greedy = learner.greedy().act(pairs, [START] * 6, np.arange(6)).actions
+    assert chosen == pytest.approx(greedy, abs=1e-5)
 
 
 def test_a_broken_graph_is_refused():
