@@ -6,6 +6,7 @@ from typing import Final
 
 RANDOMIZED_GROUPS: Final = (
     "lights",
+    "colors",
     "walls",
     "texture",
     "camera",

@@ -168,6 +168,7 @@ class BatchEnvironment:
         pose = self.traffic.start_pose(car, index, start.start_fraction)
         self._states[car, [STATE_X, STATE_Y, STATE_YAW]] = pose
         self._variety.begin(car, start.world, self._seed, self._keys[car])
+        self._variety.paint_objects(car, start.world, self.traffic.of(car), self._seed, self._keys[car])
         self._prepare(car, start.start_fraction, track.length_m)
 
     def _prepare(self, car: int, start_fraction: float, length_m: float) -> None:

@@ -10,9 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from drctl.simulation.random import STREAM_RANDOMIZATION, keyed_uniform
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,11 @@ class Variation:
 RANGES: Final[Mapping[str, Range]] = {item.name: item.metadata["range"] for item in fields(Variation)}
 """Of every quantity, in the order of their draws."""
 
+OBJECT_COLOR: Final = Range("colors", 0.0, 255.0, "red, green and blue of each box and bot car")
+"""Of what else is on the track; each object has three draws of its own (simulator-facts 5.3)."""
+
+_FIRST_OBJECT_DRAW: Final = 256  # behind those of all fields, also of later ones
+
 USUAL: Final = Variation()
 
 AMBIENT_SHARE: Final = 0.45
@@ -92,3 +102,19 @@ def draw_variation(shares: Mapping[str, float], seed: int, offset: int, iteratio
             usual = getattr(USUAL, name)
             values[name] = usual + share * (span.low + (span.high - span.low) * uniform - usual)
     return Variation(**values)
+
+
+def draw_colors(count: int, seed: int, offset: int, iteration: int, episode: int) -> NDArray[np.float64]:
+    """Return the colours of an episode's objects: red, green and blue, shape (count, 3).
+
+    Args:
+        count: How many objects there are.
+        seed: Seed of the run.
+        offset: `random.EVALUATION_OFFSET` in evaluation episodes, otherwise 0.
+        iteration: Iteration, from 0.
+        episode: Episode of the iteration, from 0.
+    """
+    key = (seed, STREAM_RANDOMIZATION + offset, iteration, episode, 0)
+    uniforms = [keyed_uniform(*key, _FIRST_OBJECT_DRAW + number) for number in range(3 * count)]
+    span = OBJECT_COLOR.high - OBJECT_COLOR.low
+    return OBJECT_COLOR.low + span * np.array(uniforms).reshape(count, 3)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from drctl.simulation.race.objects import OBJECT_BLUE, OBJECT_GREEN, OBJECT_RED
 from drctl.simulation.random import STREAM_WALL_SHADE, keyed_uniform
 from drctl.simulation.sensors.camera_geometry import LENS_FORWARD_M
 from drctl.simulation.sensors.camera_records import WORLD
 from drctl.simulation.sensors.camera_tilt import tilt_frame
-from drctl.simulation.variation import AMBIENT_SHARE, USUAL, Variation, draw_variation
+from drctl.simulation.variation import AMBIENT_SHARE, USUAL, Variation, draw_colors, draw_variation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,6 +78,26 @@ class Variety:
             self._wall_shade[car] = drawn.wall
         paint = {part: getattr(drawn, part) for part in ("road", "line", "dash", "field", "backdrop")}
         self._looks[car] = self._camera.dress(world, light_of(drawn), paint)
+
+    def paint_objects(
+        self, car: int, world: int, objects: NDArray[np.float64], seed: int, key: NDArray[np.int64]
+    ) -> None:
+        """Give the objects of a car's episode their colours, under the light of that episode; `begin` comes first.
+
+        Args:
+            car: Row of the batch.
+            world: Where the episode is driven.
+            objects: `race.objects` rows as the race made them, shape (n, OBJECT_SIZE); changed.
+            seed: Seed of the run.
+            key: Stream offset, iteration and episode, shape (3,).
+        """
+        shares = self._shares[world]
+        if not shares or not len(objects):
+            return
+        columns = [OBJECT_RED, OBJECT_GREEN, OBJECT_BLUE]
+        colors = objects[:, columns]
+        colors += shares.get("colors", 0.0) * (draw_colors(len(objects), seed, *key.tolist()) - colors)
+        objects[:, columns] = colors * light_of(self.variations[car])
 
     def render(
         self,

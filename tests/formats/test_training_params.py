@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from drctl.config.randomization import RANDOMIZED_GROUPS
 from drctl.config.settings import Settings
 from drctl.errors import FormatError
 from drctl.formats.race_params import RaceParams
@@ -118,12 +119,12 @@ def test_what_is_randomized_stands_in_the_file_only_where_it_acts():
     assert "RANDOMIZE" not in training_params_for(settings(randomize="camera"))
     every = training_params_for(settings(enable_domain_randomization=True))
     assert "RANDOMIZE" not in every
-    assert len(parse_training_params(render_training_params(every), "f").randomized) == 8
+    assert len(parse_training_params(render_training_params(every), "f").randomized) == len(RANDOMIZED_GROUPS)
     some = training_params_for(settings(enable_domain_randomization=True, randomize="camera"))
     assert some["RANDOMIZE"] == "camera"
     (problem,) = problems_of(render_training_params({**some, "RANDOMIZE": "camra"}))
     assert problem.what == 'RANDOMIZE is "camra"'
-    assert problem.expected.startswith("all, or some of: lights, walls,")
+    assert problem.expected.startswith("all, or some of: lights, colors, walls,")
 
 
 def test_an_s3_server_is_named_and_a_folder_is_not():

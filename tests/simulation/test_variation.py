@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from drctl.config.randomization import RANDOMIZED_GROUPS
+from drctl.formats.race_params import RaceParams
 from drctl.simulation.environment import WorldSpec
+from drctl.simulation.race.objects import OBJECT_BLUE, OBJECT_GREEN, OBJECT_RED
 from drctl.simulation.random import EVALUATION_OFFSET
 from drctl.simulation.sensors.camera_geometry import FOCAL_LENGTH_PX, HORIZON_ROW, LENS_FORWARD_M, LENS_HEIGHT_M
 from drctl.simulation.sensors.camera_tilt import tilt_frame
-from drctl.simulation.variation import RANGES, USUAL, Variation, draw_variation
+from drctl.simulation.variation import OBJECT_COLOR, RANGES, USUAL, Variation, draw_colors, draw_variation
 from drctl.simulation.variety import aim_camera, light_of, vary_physics
 from drctl.simulation.vehicle.physics import PHYSICS
 
@@ -24,7 +26,7 @@ def worlds(**shares):
 
 
 def test_the_groups_that_the_setting_knows_are_those_that_vary():
-    assert list(dict.fromkeys(span.group for span in RANGES.values())) == list(RANDOMIZED_GROUPS)
+    assert {span.group for span in (*RANGES.values(), OBJECT_COLOR)} == set(RANDOMIZED_GROUPS)
 
 
 def test_draws_fill_their_range_and_never_leave_it():
@@ -176,4 +178,23 @@ def test_a_variation_has_a_meaning_for_every_quantity():
 def test_the_page_tells_every_range():
     page = (Path(__file__).parents[2] / "docs" / "randomization.md").read_text()
     told = [line for line in page.splitlines() if line.startswith("| ") and "group" not in line]
-    assert told == [f"| {span.group} | {span.meaning} | {span.low:g} | {span.high:g} |" for span in RANGES.values()]
+    spans = (*RANGES.values(), OBJECT_COLOR)
+    assert set(told) == {f"| {span.group} | {span.meaning} | {span.low:g} | {span.high:g} |" for span in spans}
+    assert len(told) == len(spans)
+
+
+def test_objects_get_colours_of_their_own_from_episode_to_episode(make_environment, training_start):
+    race = RaceParams(race_type="OBJECT_AVOIDANCE", obstacles=4)
+    colors = {}
+    for share in (0.0, 0.5, 1.0):
+        world = WorldSpec("reinvent_base", race=race, randomized=(("colors", share),))
+        environment = make_environment(2, worlds=(world,))
+        for car in range(2):
+            environment.begin(car, training_start(car))
+        colors[share] = [environment.traffic.of(car)[:, [OBJECT_RED, OBJECT_GREEN, OBJECT_BLUE]] for car in range(2)]
+    assert np.array_equal(colors[0.0][0], colors[0.0][1])  # all boxes are brown
+    assert len(np.unique(np.concatenate(colors[1.0]), axis=0)) == 8
+    assert colors[0.5][1] == pytest.approx((colors[0.0][1] + colors[1.0][1]) / 2)
+    drawn = draw_colors(1000, 3, 0, 0, 0)
+    assert 0.0 <= drawn.min() < 2.0
+    assert 253.0 < drawn.max() <= 255.0

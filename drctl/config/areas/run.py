@@ -92,8 +92,8 @@ class RunSettings:
     )
     randomize: str = _run(
         "all",
-        "What changes, and by which share of its range. lights, walls and texture are looks, camera is its pose; "
-        "curvature, steering, grip and latency are how the car drives.",
+        "What changes, and by which share of its range. lights, colors (of boxes and bot cars), walls and texture are "
+        "looks, camera is its pose; curvature, steering, grip and latency are how the car drives.",
         read_by="worker, evaluation",
         rule="groups",
         commands=_BOTH,
