@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from drctl.formats.model_metadata import LidarConfig
-from drctl.simulation.environment import BatchEnvironment
+from drctl.formats.race_params import RaceParams
+from drctl.simulation.environment import BatchEnvironment, WorldSpec
 from drctl.simulation.sensors.lidar import Lidar
 from drctl.simulation.sensors.lidar_kernel import encode_ranges
 from drctl.simulation.track.library import load_track
@@ -215,6 +216,20 @@ def range_in_field(x, y, yaw, ray):
     xs, ys = x + AHEAD_M * cos(yaw) + steps * cos(angle), y + AHEAD_M * sin(yaw) + steps * sin(angle)
     inside = (xs > -0.587) & (xs < 8.575) & (ys > -0.613) & (ys < 5.795)
     return float(steps[np.argmin(inside)])
+
+
+def test_a_car_sees_the_box_on_the_other_lane(make_spec, training_start):
+    """reinvent_base is 0.762 m wide: the lanes are half of that apart, and a box is 0.3 m wide (simulator-facts 6)."""
+    race = RaceParams("OBJECT_AVOIDANCE", obstacles=1, obstacle_positions=((0.001, 1),))
+    worlds = (WorldSpec("reinvent_base", race=race), WorldSpec("reinvent_base"))
+    environment = BatchEnvironment(make_spec(worlds=worlds, metadata=json.dumps(METADATA)), 2)
+    for car in range(2):
+        environment.begin(car, training_start(0, world=car))
+    scans = environment.frames[:, 19200:]
+    # Something within 1 m: the race begins on the other, outer lane; inside is to the left.
+    assert scans[0, ray_at(90)] == pytest.approx(100 * (0.381 - 0.15), abs=5)
+    assert (scans[0, ray_at(190) :] == 100).all()  # the wall on the right is 1.1 m away
+    assert scans[1, ray_at(90)] == 100  # the other car's world has no box
 
 
 def test_cars_of_a_batch_do_not_disturb_each_other(make_spec, training_start):
