@@ -14,7 +14,7 @@ from typing import Any
 
 from measure import alternate, emit
 from sb3 import measure_sb3
-from training_run import TrainingRun
+from training_run import TrainingRun, learning_speed
 
 
 def measure_ours(iterations: int, hyperparameters: dict[str, Any]) -> float:
@@ -26,9 +26,7 @@ def measure_ours(iterations: int, hyperparameters: dict[str, Any]) -> float:
     with TrainingRun(settings, {**hyperparameters, **limits}) as run:
         run.start()
         run.wait(lambda: bool(run.status().get("outcome")), 900.0)
-        summaries = run.iterations()[1:]
-    seconds = sum(s["seconds"]["collect"] + s["seconds"]["update"] + s["seconds"]["publish"] for s in summaries)
-    return float(sum(summary["steps"] for summary in summaries)) / seconds
+        return learning_speed(run.iterations()[1:])
 
 
 def main() -> None:

@@ -8,12 +8,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 PREFIX = "bench"
+
+
+def learning_speed(summaries: Sequence[Mapping[str, Any]]) -> float:
+    """Return the environment steps per second of iterations: collecting, updating and publishing, not evaluation."""
+    phases = ("collect", "update", "publish")
+    seconds = sum(summary["seconds"][phase] for summary in summaries for phase in phases)
+    return float(sum(summary["steps"] for summary in summaries)) / seconds
 
 
 class TrainingRun:
