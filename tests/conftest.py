@@ -29,6 +29,9 @@ S3_PORT_OPTIONS = (
     "-admin.port",
     "-admin.port.grpc",
 )
+# A shell that starts the tests in the background makes them, and whatever they start, deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 3.0
 
