@@ -6,14 +6,13 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import drctl
+from drctl.engines.detached import START_S, end_process, spawn_detached, wait_for
 from drctl.engines.identity import ProcessIdentity
 from drctl.engines.lock import RunLock
 from drctl.engines.logs import last_lines
@@ -21,8 +20,6 @@ from drctl.errors import ConflictError, FailedError
 
 STATE_FILE: Final = "state.json"
 LOG_FILE: Final = "evaluation.log"
-_POLL_S: Final = 0.05
-_START_S: Final = 60.0
 _END_S: Final = 10.0
 _KILL_S: Final = 5.0
 
@@ -111,25 +108,12 @@ def start_detached(folder: Path, root: Path, words: Sequence[str]) -> ProcessIde
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / LOG_FILE
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    argv = [sys.executable, "-m", "drctl", "--project", str(root), *words]
-    pid = os.posix_spawn(
-        sys.executable,
-        argv,
-        package_environment(),
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-        setsid=True,
-    )
-    process = ProcessIdentity.of(pid)
-    if not _wait_for(lambda: _has_begun(folder, process), _START_S):
+    process = spawn_detached("drctl", ("--project", str(root), *words), log, mode=0o644)
+    if not wait_for(lambda: _has_begun(folder, process), START_S):
         process.send(signal.SIGKILL)
     state = read_evaluation(folder)
-    if state is None or state.process.pid != pid:
-        code = _exit_status(pid)
+    if state is None or state.process.pid != process.pid:
+        code = _exit_status(process.pid)
         if code:
             raise FailedError(
                 "the evaluation did not start",
@@ -148,11 +132,9 @@ def stop_evaluation(folder: Path) -> EvaluationState | None:
     state = read_evaluation(folder)
     if state is None:
         return None
-    for number, patience_s in ((signal.SIGTERM, _END_S), (signal.SIGKILL, _KILL_S)):
-        state.process.send(number)
-        if _wait_for(lambda: not state.process.is_alive, patience_s):
-            (folder / STATE_FILE).unlink(missing_ok=True)
-            return state
+    if end_process(state.process, patience_s=_END_S, kill_patience_s=_KILL_S):
+        (folder / STATE_FILE).unlink(missing_ok=True)
+        return state
     raise FailedError(
         f"the evaluation cannot be ended: process {state.process.pid}",
         where=str(folder),
@@ -197,18 +179,3 @@ def _exit_status(pid: int) -> int:
     """Return the exit status of a child that has ended; 0 when it is still at work."""
     found, status = os.waitpid(pid, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if found else 0
-
-
-def _wait_for(condition: Callable[[], bool], limit_s: float) -> bool:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_S)
-    return True
-
-
-def package_environment() -> dict[str, str]:
-    """Make a process use this very package, also when it runs from a checkout that is not installed."""
-    home = str(Path(drctl.__file__).resolve().parent.parent)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))}

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from drctl.engines.evaluation_process import package_environment
+from drctl.engines.detached import START_S, end_process, spawn_detached, wait_for
 from drctl.engines.identity import ProcessIdentity
 from drctl.engines.logs import last_lines
 from drctl.errors import FailedError
 
 STATE_FILE: Final = "state.json"
 LOG_FILE: Final = "viewer.log"
-_POLL_S: Final = 0.05
-_START_S: Final = 60.0
 _END_S: Final = 5.0
 
 
@@ -62,27 +56,15 @@ def start_viewer_process(folder: Path, plan_file: Path) -> ViewerState:
         FailedError: It ended before; the last lines of its log tell why.
     """
     log = folder / LOG_FILE
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    pid = os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-m", "drctl.viewer.main", str(plan_file), "--state"],
-        package_environment(),
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-        setsid=True,
-    )
-    process = ProcessIdentity.of(pid)
+    process = spawn_detached("drctl.viewer.main", (str(plan_file), "--state"), log, mode=0o600)
 
     def is_settled() -> bool:
         state = read_viewer(folder)
-        return (state is not None and state.process.pid == pid) or not process.is_alive
+        return (state is not None and state.process.pid == process.pid) or not process.is_alive
 
-    _wait_for(is_settled, _START_S)
+    wait_for(is_settled, START_S)
     state = read_viewer(folder)
-    if state is None or state.process.pid != pid:
+    if state is None or state.process.pid != process.pid:
         process.send(signal.SIGKILL)
         raise FailedError(
             "the viewer did not start", where="\n".join([str(log), *last_lines(log, 10)]), fix=f"cat {log}"
@@ -102,22 +84,11 @@ def stop_viewer_process(folder: Path) -> bool:
     state = read_viewer(folder)
     if state is None:
         return False
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        state.process.send(number)
-        if _wait_for(lambda: not state.process.is_alive, _END_S):
-            (folder / STATE_FILE).unlink(missing_ok=True)
-            return True
+    if end_process(state.process, patience_s=_END_S, kill_patience_s=_END_S):
+        (folder / STATE_FILE).unlink(missing_ok=True)
+        return True
     raise FailedError(
         f"the viewer cannot be ended: process {state.process.pid}",
         where=str(folder),
         fix=f"ps -o pid,user,stat,wchan,args -p {state.process.pid}",
     )
-
-
-def _wait_for(condition: Callable[[], bool], limit_s: float) -> bool:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_S)
-    return True
