@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import shutil
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from drctl.engines.community_run import (
     LOG_LINES,
     describe_ending,
-    make_mounted_folders,
     remove_key_files,
     stop_launched_trainers,
 )
 from drctl.engines.container_logs import follow_container, read_log, save_log
+from drctl.engines.container_run import (
+    exit_of,
+    is_stop_requested,
+    prepare_run_folder,
+    read_ending,
+    request_stop,
+    write_end,
+)
 from drctl.engines.docker import (
     KERNELS_LABEL,
     ContainerFacts,
@@ -33,23 +35,19 @@ from drctl.engines.docker import (
 )
 from drctl.engines.engine import Preview
 from drctl.engines.lock import RunLock
-from drctl.engines.logs import FOLDER, last_lines, log_path
-from drctl.engines.state import STATE_FILE, EnginePhase, EngineState, PartState, read_state, write_state
-from drctl.engines.supervisor import EXIT_INTERRUPTED, OUTCOME_FILE, STOP_FILE
-from drctl.errors import ConflictError, FailedError, Problem
-from drctl.secrets import secrets_folder
-from drctl.stack.container_stack import COMPOSE_FILE, IMAGE_USER, TRAINER_FOLDER, TRAINER_SERVICE
-from drctl.stack.plan import PLAN_FILE, RunPlan, read_plan, write_plan
+from drctl.engines.logs import last_lines, log_path
+from drctl.engines.state import EnginePhase, EngineState, PartState, read_state
+from drctl.engines.supervisor import EXIT_INTERRUPTED
+from drctl.errors import ConflictError, FailedError
+from drctl.stack.container_stack import COMPOSE_FILE, TRAINER_SERVICE
+from drctl.stack.plan import RunPlan, read_plan
 from drctl.stack.render import kernel_volume, render_run
 
-TRAINER_FILE: Final = "trainer.json"
 _ALIVE: Final = ("running", "paused", "restarting")
 _LEAVE_S: Final = 2.0
 """How long workers may take to leave once the trainer has ended: it told them to."""
 
 _POLL_S: Final = 0.1
-_SIGNAL_BASE: Final = 128
-"""A program killed by signal n ends with 128 + n in a container."""
 
 
 class ComposeEngine:
@@ -73,18 +71,9 @@ class ComposeEngine:
         """See `Engine.up`."""
         folder = Path(plan.run_folder)
         refuse_foreign(plan.compose_project, plan.project)
-        _make_folders(plan)
-        (folder / STATE_FILE).unlink(missing_ok=True)
-        write_plan(plan)
-        trainer = folder / TRAINER_FOLDER
-        for name in (STOP_FILE, OUTCOME_FILE):
-            (trainer / name).unlink(missing_ok=True)
-        (trainer / TRAINER_FILE).write_text(json.dumps(dict(plan.trainer), indent=1) + "\n")
-        give_to_container(trainer / TRAINER_FILE)
-        (folder / COMPOSE_FILE).write_text(render_run(plan))
+        prepare_run_folder(plan, render_run(plan))
         if plan.stack != "community":
             ensure_volume(kernel_volume(plan), self._echo, KERNELS_LABEL)
-        write_state(folder, _first_state(plan))
         done = run_docker(_up(folder), self._echo)
         if done.returncode:
             self.down(folder, at_once=True)
@@ -105,7 +94,7 @@ class ComposeEngine:
         was_running = any(one.status in _ALIVE for one in containers)
         before = self.state(run_folder)
         if was_running:
-            (run_folder / TRAINER_FOLDER / STOP_FILE).touch()
+            request_stop(run_folder)
             self._stop(plan, at_once=at_once)
         state = self.state(run_folder) or recorded
         if plan.stack == "community" and before is not None and before.phase == "ended":
@@ -122,12 +111,9 @@ class ComposeEngine:
                 where="\n".join([str(run_folder / COMPOSE_FILE), *last_words(done)]),
                 fix=f"docker rm --force {' '.join(one.name for one in left)}",
             )
-        if was_running and at_once and state.reason != "finished":
-            stopped: dict[str, Any] = {"reason": "stopped", "message": "stopped by its user at once", "exit_status": 0}
-            state = replace(state, **stopped, problems=())
         if plan.stack == "community":
             remove_key_files(plan)
-        write_state(run_folder, replace(state, phase="ended", parts=tuple(map(_ended, state.parts))))
+        write_end(run_folder, state, is_cut_short=was_running and at_once)
         return was_running
 
     def state(self, run_folder: Path) -> EngineState | None:
@@ -138,18 +124,18 @@ class ComposeEngine:
         containers = {one.part: one for one in _own(plan)}
         parts = tuple(_part(part, containers.get(part.name)) for part in recorded.parts)
         trainer = containers.get("trainer")
-        is_stopping = (run_folder / TRAINER_FOLDER / STOP_FILE).exists()
         if plan.stack == "community":
+            is_stopping = is_stop_requested(run_folder)
             return _state_of_images(recorded, parts, list(containers.values()), is_stopping=is_stopping)
         if trainer is not None and trainer.status in (*_ALIVE, "created"):
-            phase: EnginePhase = "stopping" if is_stopping else "running"
+            phase: EnginePhase = "stopping" if is_stop_requested(run_folder) else "running"
             return replace(recorded, phase=phase, parts=parts)
         return replace(
             recorded,
             phase="ended",
             phase_since=trainer.finished if trainer else recorded.phase_since,
             parts=parts,
-            **_ending(run_folder, trainer, is_stopping=is_stopping),
+            **read_ending(run_folder, is_removed=trainer is None),
         )
 
     def is_running(self, run_folder: Path) -> bool:
@@ -205,27 +191,6 @@ def refuse_foreign(compose_project: str, folder: str) -> None:
         )
 
 
-def give_to_container(path: Path, user_id: int = IMAGE_USER) -> None:
-    """Make a file or folder a container's own where the host's user is root, which our containers never are.
-
-    Args:
-        path: What it is given.
-        user_id: The container's user.
-    """
-    if os.getuid() == 0:
-        os.chown(path, user_id, 0)
-
-
-def clear_container_run(run_folder: Path) -> None:
-    """Remove what a start that failed left in a run folder and among the secrets; the logs stay, they say why."""
-    plan = read_plan(run_folder)
-    if plan is not None and plan.ticket:
-        shutil.rmtree(Path(plan.ticket).parent.parent, ignore_errors=True)
-    shutil.rmtree(run_folder / TRAINER_FOLDER, ignore_errors=True)
-    for name in (PLAN_FILE, STATE_FILE, COMPOSE_FILE):
-        (run_folder / name).unlink(missing_ok=True)
-
-
 def _compose(folder: Path) -> list[str]:
     return ["compose", "--ansi", "never", "--file", str(folder / COMPOSE_FILE)]
 
@@ -238,33 +203,9 @@ def _own(plan: RunPlan) -> list[ContainerFacts]:
     return [one for one in find_containers(plan.compose_project) if one.owner == plan.project]
 
 
-def _make_folders(plan: RunPlan) -> None:
-    """Make what the containers mount of this machine, for them alone; Docker would make it for root."""
-    folder = Path(plan.run_folder)
-    (folder / FOLDER).mkdir(exist_ok=True)
-    if plan.stack == "community":  # it has no link, and its containers see nothing of the run's folder
-        (folder / TRAINER_FOLDER).mkdir(mode=0o700, exist_ok=True)
-        make_mounted_folders(plan)
-        return
-    ticket = Path(plan.ticket).parent
-    secrets_folder(Path(plan.project))
-    # Keys of an earlier start are worth nothing to this one.
-    shutil.rmtree(ticket.parent, ignore_errors=True)
-    ticket.parent.mkdir(mode=0o700)
-    for path in (folder / TRAINER_FOLDER, ticket, ticket.with_name("keys")):
-        path.mkdir(mode=0o700, exist_ok=True)
-        give_to_container(path)
-
-
-def _first_state(plan: RunPlan) -> EngineState:
-    parts = tuple(PartState(part.name, part.kind) for part in plan.parts)
-    return EngineState(plan.run_token, socket.gethostname(), None, "starting", time.time(), parts)
-
-
 def _part(part: PartState, container: ContainerFacts | None) -> PartState:
     if container is None:
         return part
-    status = container.exit_code
     return replace(
         part,
         container=container.id,
@@ -272,7 +213,7 @@ def _part(part: PartState, container: ContainerFacts | None) -> PartState:
         restarts=container.restarts,
         is_running=container.status in ("running", "paused"),
         next_start=time.time() if container.status == "restarting" else None,
-        last_exit=(status if status <= _SIGNAL_BASE else _SIGNAL_BASE - status) if container.finished else None,
+        last_exit=exit_of(container.exit_code) if container.finished else None,
         last_exit_time=container.finished or None,
     )
 
@@ -292,21 +233,3 @@ def _state_of_images(
         return replace(recorded, phase="stopping" if is_stopping else "running", parts=parts)
     last = max(one.finished for one in containers)
     return replace(recorded, phase="ended", phase_since=last or recorded.phase_since, parts=parts, **ending)
-
-
-def _ended(part: PartState) -> PartState:
-    return replace(part, is_running=False, next_start=None)
-
-
-def _ending(run_folder: Path, trainer: ContainerFacts | None, *, is_stopping: bool) -> dict[str, Any]:
-    """Return reason, message, exit status and problems of a run whose trainer does not run any more."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads((run_folder / TRAINER_FOLDER / OUTCOME_FILE).read_text())
-        problems = tuple(Problem(**problem) for problem in found.get("problems", ()))
-        return {**{name: found[name] for name in ("reason", "message", "exit_status")}, "problems": problems}
-    if is_stopping:
-        message = "stopped by its user; the trainer did not end in time and was killed"
-        return {"reason": "stopped", "message": message, "exit_status": 0}
-    what = "its containers were removed" if trainer is None else "its containers were stopped"
-    message = f"{what} by somebody else; drctl start-training --resume goes on"
-    return {"reason": "interrupted", "message": message, "exit_status": EXIT_INTERRUPTED}

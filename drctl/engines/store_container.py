@@ -11,8 +11,9 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
-from drctl.engines.compose import give_to_container, refuse_foreign
+from drctl.engines.compose import refuse_foreign
 from drctl.engines.container_logs import read_log
+from drctl.engines.container_run import give_to_container
 from drctl.engines.docker import (
     Echo,
     change,

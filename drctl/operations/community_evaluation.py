@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from drctl.config.registry import refused_settings
 from drctl.engines.choice import make_engine
-from drctl.engines.compose import clear_container_run
+from drctl.engines.container_run import clear_container_run
 from drctl.engines.evaluation_process import evaluation_folder, only_evaluation
 from drctl.engines.lock import RunLock
 from drctl.engines.state import read_state

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from drctl import errors
 from drctl.config.transfer import settings_to_json
-from drctl.engines.compose import give_to_container
+from drctl.engines.container_run import give_to_container
 from drctl.engines.engine import Preview
 from drctl.engines.evaluation_container import preview_container, refuse_running, run_container
 from drctl.engines.evaluation_process import evaluation_folder

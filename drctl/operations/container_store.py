@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import drctl
-from drctl.engines.compose import give_to_container
+from drctl.engines.container_run import give_to_container
 from drctl.engines.engine import Preview
 from drctl.engines.store_container import StoreContainer
 from drctl.errors import Problem, UnavailableError

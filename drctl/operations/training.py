@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from drctl.config.areas.system import EngineName
 from drctl.engines.choice import engine_of_run, make_engine
-from drctl.engines.compose import clear_container_run
+from drctl.engines.container_run import clear_container_run
 from drctl.engines.lock import RunLock
 from drctl.engines.logs import log_path
 from drctl.engines.process import clear_run

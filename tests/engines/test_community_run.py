@@ -9,7 +9,8 @@ import pytest
 
 from drctl.engines import community_run, compose
 from drctl.engines.community_run import describe_ending, stop_launched_trainers
-from drctl.engines.compose import ComposeEngine, clear_container_run
+from drctl.engines.compose import ComposeEngine
+from drctl.engines.container_run import clear_container_run
 from drctl.engines.docker import ContainerFacts
 from drctl.engines.state import EngineState, PartState, write_state
 from drctl.stack.plan import Container, Part, RestartPolicy, RunPlan, read_plan, write_plan

@@ -15,7 +15,7 @@ import pytest
 from engines.engine_case import COMPOSE, ENDLESS, RUN_ID, ask_docker, containers, kill_container, wait_for
 
 import drctl as drctl_package
-from drctl.engines.compose import give_to_container
+from drctl.engines.container_run import give_to_container
 from drctl.engines.docker import ensure_network, find_containers
 from drctl.engines.evaluation_process import find_evaluations
 from drctl.stack.container_stack import NETWORK
