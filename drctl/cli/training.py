@@ -132,7 +132,8 @@ def _follow(
 ) -> Result:
     from drctl.cli.live import watch
     from drctl.cli.logs import follow_all, follow_one
-    from drctl.operations.training import describe_end, describe_model, read_project_run, release_containers
+    from drctl.operations.training import read_project_run, release_containers
+    from drctl.operations.training_outcome import describe_end, describe_model
 
     try:
         if all_logs:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from drctl.config.project import CUSTOM_FILES, RUN_FILE, env_files, find_root
 from drctl.config.text_rules import TEXT_RULES
-from drctl.errors import ConflictError, UnavailableError, UsageError
-from drctl.operations.project import set_config
+from drctl.errors import ConflictError, UsageError
+from drctl.operations.project import copy_file, set_config
 from drctl.result import Message, Result
 
 
@@ -40,18 +39,10 @@ def init_experiment(folder: Path, name: str) -> Result:
         )
     wanted = [root / RUN_FILE, *sorted(root.glob("worker-*.env"))]
     wanted += sorted(path for path in (root / CUSTOM_FILES).glob("*") if path.is_file())
-    try:
-        for path in wanted:
-            copy = target / path.relative_to(root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if not copy.exists():
-                shutil.copyfile(path, copy)
-    except OSError as error:
-        raise UnavailableError(
-            f"cannot write {target}: {error.strerror}",
-            where=str(target),
-            expected="a folder that this user may write to",
-        ) from error
+    for path in wanted:
+        copy = target / path.relative_to(root)
+        if not copy.exists():
+            copy_file(path, copy)
     set_config(root, {"DR_LOCAL_S3_MODEL_PREFIX": name}, experiment=name)
     written = [str((target / path.relative_to(root)).relative_to(root)) for path in wanted]
     messages = [Message(f"wrote {one}") for one in written]

@@ -61,7 +61,7 @@ def init_project(folder: Path) -> Result:
         if os.path.lexists(target):
             kept.append(str(relative))
             continue
-        _copy(path, target)
+        copy_file(path, target)
         written.append(str(relative))
     messages = [Message(f"kept {name} as it is") for name in kept] + [Message(f"wrote {name}") for name in written]
     if written:
@@ -198,7 +198,12 @@ def set_config(
     )
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, making the folders that it needs.
+
+    Raises:
+        UnavailableError: It cannot be written.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from drctl.config.areas.system import EngineName
 from drctl.engines.choice import engine_of_run, make_engine
 from drctl.engines.container_run import clear_container_run
 from drctl.engines.lock import RunLock
-from drctl.engines.logs import log_path
 from drctl.engines.process import clear_run
 from drctl.errors import (
     ConflictError,
     DrctlError,
-    FailedError,
-    FormatError,
     ObjectNotFoundError,
     UnavailableError,
 )
@@ -40,11 +35,13 @@ from drctl.operations.container_store import provide_store, stop_store
 from drctl.operations.containers import is_in_containers, plan_containers
 from drctl.operations.preflight import prepare
 from drctl.operations.preparation import PlanBasis, Preparation
-from drctl.result import Level, Message, Result
+from drctl.operations.readiness import Report, wait_until_ready
+from drctl.operations.rollback import Rollback
+from drctl.operations.training_outcome import describe_end
+from drctl.result import Message, Result
 from drctl.stack.drctl_stack import RunFolders, gpu_ids, trainer_spec, training_plan
-from drctl.stack.plan import RestartPolicy, read_plan
+from drctl.stack.plan import read_plan
 from drctl.status.run_status import RunStatus, read_run
-from drctl.storage.location import describe as describe_location
 from drctl.storage.location import open_store, project_store_location
 from drctl.storage.trash import move_to_trash, restore
 
@@ -55,16 +52,10 @@ if TYPE_CHECKING:
     from drctl.storage.objects import ObjectStore
 
 _POLL_S = 0.1
-_FIRST_REPORT_S = 5.0
-_LOG_LINES = 12
 _PUBLISH_S = 10.0
 """How long a stop waits for a checkpoint of the community images that is being put."""
 
-# Exit status of an ended run -> the kind of error that gives it; each problem carries its own code.
-_ERRORS: dict[int, type[DrctlError]] = {3: FormatError, 4: UnavailableError, 5: ConflictError}
-
 Planner = Callable[["PlanBasis | Preparation", str], "RunPlan"]
-Report = Callable[[Message], None]
 
 
 def start_training(
@@ -102,7 +93,7 @@ def start_training(
     engine = engine or make_engine(project.settings.docker_style, echo)
     lock = RunLock.acquire(project.run_folder, "a training is being started")
     started = time.monotonic()
-    with contextlib.closing(lock), _Undo() as undo:
+    with contextlib.closing(lock), Rollback() as undo:
         _clear_former_run(project)
         found = prepare(
             project,
@@ -123,7 +114,7 @@ def start_training(
             _write_container_keys(project, undo)
         undo.add(lambda: _stop_at_once(engine, project))
         engine.up(run, lock)
-        status = _wait_until_ready(project, found, engine, report)
+        status = wait_until_ready(project, found, engine, report)
         undo.forget()
     if not status.is_running:
         return describe_end(status, messages)
@@ -203,57 +194,6 @@ def reachable_store(project: Project, run_folder: Path | None = None) -> ObjectS
         return None
 
 
-def describe_end(status: RunStatus, messages: Sequence[Message] = ()) -> Result:
-    """Return the outcome of a run that has ended, and what to do next.
-
-    Args:
-        status: Of the run.
-        messages: What comes first.
-
-    Raises:
-        DrctlError: The run failed; its exit status is the run's.
-    """
-    if status.exit_status and status.problems:
-        raise _ERRORS.get(status.exit_status, FailedError).from_problems(status.problems)
-    data = {
-        "run_id": status.run_id,
-        "prefix": status.prefix,
-        "run_folder": status.run_folder,
-        "is_running": False,
-        "reason": status.reason,
-        "message": status.message,
-        "exit_status": status.exit_status,
-    }
-    level: Level = "success" if status.exit_status == 0 else "warning"
-    lines = [*messages, Message(f"The training of {status.prefix} has ended: {status.message}", level)]
-    checkpoint = status.trainer.get("checkpoint")
-    if checkpoint:
-        lines.append(Message(f"best checkpoint {checkpoint['best']}, last checkpoint {checkpoint['last']}"))
-    if status.reason == "finished" or status.stack == "community":
-        steps: tuple[str, ...] = ("drctl eval --mp4",)
-    else:
-        steps = ("drctl start-training --resume",)
-    return Result(data, tuple(lines), steps, exit_status=status.exit_status or 0)
-
-
-def describe_model(project: Project, status: RunStatus) -> tuple[Message, ...]:
-    """Return where the model of a training is, and which of its files a car loads.
-
-    Args:
-        project: The project.
-        status: Of the run.
-    """
-    keys = ModelKeys(project.settings.local_s3_model_prefix)
-    place = describe_location(project_store_location(project))
-    lines = [Message(f"The model is {place}/{keys.prefix}")]
-    checkpoint = status.trainer.get("checkpoint")
-    if checkpoint:
-        lines.append(
-            Message(f"Its best checkpoint, as the car loads it: {place}/{keys.frozen_graph(checkpoint['best'])}")
-        )
-    return tuple(lines)
-
-
 def plan_training(found: PlanBasis | Preparation, run_token: str) -> RunPlan:
     """Make the plan of a training of our own stack.
 
@@ -321,7 +261,7 @@ def _wait_for_publish(project: Project) -> None:
             time.sleep(_POLL_S)
 
 
-def _provide_store(project: Project, undo: _Undo, echo: Callable[[str], None]) -> None:
+def _provide_store(project: Project, undo: Rollback, echo: Callable[[str], None]) -> None:
     if is_in_containers(project) and provide_store(project, echo):
         undo.add(lambda: stop_store(project, echo))
 
@@ -331,13 +271,13 @@ def _provide_images(project: Project, report: Report) -> None:
         provide_images(project, report)
 
 
-def _write_container_keys(project: Project, undo: _Undo) -> None:
+def _write_container_keys(project: Project, undo: Rollback) -> None:
     path = keys_path(project, folder=f"run-{project.settings.run_id}")
     undo.add(lambda: path.unlink(missing_ok=True))
     write_container_keys(project, path)
 
 
-def _wipe(found: Preparation, undo: _Undo, report: Report) -> list[Message]:
+def _wipe(found: Preparation, undo: Rollback, report: Report) -> list[Message]:
     store, keys = found.store, found.keys
     prefixes = [keys.prefix]
     if not keys.metrics_prefix.startswith(f"{keys.prefix}/"):
@@ -355,7 +295,7 @@ def _wipe(found: Preparation, undo: _Undo, report: Report) -> list[Message]:
     return messages
 
 
-def _write_snapshot(found: Preparation, undo: _Undo) -> None:
+def _write_snapshot(found: Preparation, undo: Rollback) -> None:
     """Write the files that every process of the run reads, and note how to take each back."""
     store, keys = found.store, found.keys
     if not found.is_resume:
@@ -382,106 +322,3 @@ def _stop_at_once(engine: Engine, project: Project) -> None:
     if is_in_containers(project):
         clear_container_run(project.run_folder)
     clear_run(project.run_folder)
-
-
-def _wait_until_ready(project: Project, found: Preparation, engine: Engine, report: Report) -> RunStatus:
-    """Wait for the trainer and every worker, for as long as it takes; say who is late."""
-    started = time.monotonic()
-    next_report = _FIRST_REPORT_S
-    while True:
-        status = read_run(project.run_folder, found.store)
-        if status is None or status.is_orphaned:
-            raise FailedError(
-                "the supervisor of the run was killed during the start",
-                where=str(project.run_folder),
-                fix="drctl start-training",
-            )
-        if not status.is_running and status.exit_status is not None:
-            if status.exit_status:
-                describe_end(status)
-                raise FailedError(
-                    f"the run ended during its start: {status.message}", fix="drctl start-training starts it again"
-                )
-            return status
-        if status.is_ready:
-            return status
-        _refuse_to_wait(status, engine, project)
-        waited = time.monotonic() - started
-        if waited > next_report:
-            next_report *= 2
-            for text in [*_describe_late(status), *_last_words(status, engine, project)]:
-                report(Message(f"{text} ({waited:.0f} s)"))
-        time.sleep(_POLL_S)
-
-
-def _refuse_to_wait(status: RunStatus, engine: Engine, project: Project) -> None:
-    """End a start whose part dies again and again; Docker would go on with it for ever, a supervisor gives up."""
-    for part in status.parts:
-        if part.condition == "gone":
-            words = engine.logs(project.run_folder, part.name, lines=_LOG_LINES, is_following=False)
-            path = log_path(project.run_folder, part.name)
-            raise FailedError(
-                f"{part.name} {part.doing}",
-                where="\n".join([part.name, *words]),
-                fix=f"the lines above say why; {path} has all of them",
-            )
-        if part.restarts > RestartPolicy().limit:
-            words = engine.logs(project.run_folder, part.name, lines=_LOG_LINES, is_following=False)
-            path = log_path(project.run_folder, part.name)
-            raise FailedError(
-                f"{part.name} ends again and again, at last with {part.doing.removeprefix('ended with ')}",
-                where="\n".join([part.name, *words]),
-                fix=f"the lines above say why; {path} has all of them",
-            )
-
-
-def _last_words(status: RunStatus, engine: Engine, project: Project) -> list[str]:
-    """Return what late containers printed last; a supervisor's parts have their logs in files."""
-    late = [part for part in status.parts if part.container and part.condition in ("late", "restarting")]
-    words = [
-        (part.name, list(engine.logs(project.run_folder, part.name, lines=1, is_following=False))) for part in late
-    ]
-    return [f"  {name} says: {lines[-1]}" for name, lines in words if lines]
-
-
-def _describe_late(status: RunStatus) -> list[str]:
-    late = [wait for wait in status.waits if wait.for_whom != wait.who]
-    return [f"waiting for {wait.for_whom}: {wait.why}" for wait in late] or [f"waiting: the trainer is {status.phase}"]
-
-
-class _Undo:
-    """Takes back, newest first, what was done before something failed."""
-
-    def __init__(self) -> None:
-        self._actions: list[Callable[[], Any]] = []
-
-    def __enter__(self) -> _Undo:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _trace: object) -> None:
-        if kind is not None:
-            with _deaf_to_ctrl_c():
-                for action in reversed(self._actions):
-                    # One thing that cannot be taken back must not keep the others; the cause is already on its way.
-                    with contextlib.suppress(DrctlError, OSError):
-                        action()
-
-    def add(self, action: Callable[[], Any]) -> None:
-        """Note how to take the next step back."""
-        self._actions.append(action)
-
-    def forget(self) -> None:
-        """Everything is done: nothing will be taken back."""
-        self._actions.clear()
-
-
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, former)

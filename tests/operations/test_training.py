@@ -12,7 +12,8 @@ from drctl.engines.process import ProcessEngine
 from drctl.engines.state import read_state
 from drctl.errors import ConflictError, DrctlError, FailedError
 from drctl.operations.runs import show_status, stop_all
-from drctl.operations.training import describe_end, read_project_run, start_training, stop_training
+from drctl.operations.training import read_project_run, start_training, stop_training
+from drctl.operations.training_outcome import describe_end
 
 PREFIX = "rl-deepracer-sagemaker"
 

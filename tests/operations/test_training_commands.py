@@ -25,7 +25,7 @@ while not (folder / "seen").exists() and os.getppid() == parent:
 @pytest.fixture
 def drctl(project, planner, monkeypatch, capsys):
     """Type a command in the project; parts of its runs are small programs."""
-    wait_until_ready = training._wait_until_ready
+    wait_until_ready = training.wait_until_ready
 
     def wait_and_tell(project, *arguments):
         status = wait_until_ready(project, *arguments)
@@ -34,7 +34,7 @@ def drctl(project, planner, monkeypatch, capsys):
 
     def type_in(*words, body=None):
         monkeypatch.setattr(training, "plan_training", planner(body) if body else planner())
-        monkeypatch.setattr(training, "_wait_until_ready", wait_and_tell)
+        monkeypatch.setattr(training, "wait_until_ready", wait_and_tell)
         status = main(["--project", str(project.root), "--set", "DR_RUN_ID=7", *words])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
