@@ -40,11 +40,10 @@ class GraphPolicy:
     """
 
     def __init__(self, graph: bytes, metadata: ModelMetadata, source: str) -> None:
-        stack = check_graph(graph, metadata, source)
+        found, stack = _check(graph, metadata, source)
         self._form = ObservationForm.of(metadata)
-        space = metadata.action_space
-        self._is_continuous = isinstance(space, ContinuousActionSpace)
-        self._bounds = _bounds(space) if metadata.training_algorithm == "sac" else None
+        self._output = found.output
+        self._space = metadata.action_space
         shapes = {name: (*shape[:-1], stack * shape[-1]) for name, shape in self._form.inputs.items()}
         model = _compile(graph, shapes, source)
         self._request: Any = model.create_infer_request()
@@ -73,12 +72,14 @@ class GraphPolicy:
             self._frames[:], self._has_frames = frame, True
         values = self._form.input_values(self._frames)
         output = self._request.infer([values[sensor] for sensor in self._sensors], share_inputs=True)[0]
-        if self._bounds is not None:
-            low, high = self._bounds
+        if self._output == "probabilities":
+            return np.asarray(output.argmax(axis=1), np.int64)
+        if self._output == "unsquashed":
+            return np.asarray(np.tanh(output), np.float32)
+        if self._output == "actions":
+            low, high = _bounds(self._space)
             return np.asarray((2.0 * output - high - low) / (high - low), np.float32)
-        if self._is_continuous:
-            return np.array(output, np.float32)
-        return np.asarray(output.argmax(axis=1), np.int64)
+        return np.array(output, np.float32)
 
 
 def check_graph(graph: bytes, metadata: ModelMetadata, source: str) -> int:
@@ -95,6 +96,11 @@ def check_graph(graph: bytes, metadata: ModelMetadata, source: str) -> int:
     Raises:
         FormatError: The graph is broken, or was not made for this metadata.
     """
+    return _check(graph, metadata, source)[1]
+
+
+def _check(graph: bytes, metadata: ModelMetadata, source: str) -> tuple[PolicyGraph, int]:
+    """Do what `check_graph` does and return what was found as well."""
     found = inspect_policy(graph, source)
     space = metadata.action_space
     wanted = len(space.steering_deg) if isinstance(space, DiscreteActionSpace) else None
@@ -116,7 +122,7 @@ def check_graph(graph: bytes, metadata: ModelMetadata, source: str) -> int:
     if problems or stack is None:
         expected = "a graph and a model_metadata.json of one training"
         raise FormatError.from_problems([Problem(what, source, expected) for what in problems])
-    return stack
+    return found, stack
 
 
 def _stack_of(graph: PolicyGraph, form: ObservationForm) -> int | None:

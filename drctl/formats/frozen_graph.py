@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drctl.formats.model_metadata import ContinuousActionSpace
     from drctl.formats.network_layout import InputLayout, NetworkLayout
 
 CONTINUOUS_OUTPUTS: Final = 2  # steering and speed, contract 6.2
@@ -67,17 +66,15 @@ def encode_policy(layout: NetworkLayout, num_actions: int | None, weights: Mappi
     return graph.finish()
 
 
-def encode_sac_policy(
-    layout: NetworkLayout, space: ContinuousActionSpace, weights: Mapping[str, NDArray[np.float32]]
-) -> bytes:
+def encode_sac_policy(layout: NetworkLayout, weights: Mapping[str, NDArray[np.float32]]) -> bytes:
     """Write the policy of soft actor-critic as a frozen graph.
 
-    The output ``.../sac_policy_head_0/policy`` has steering in degrees and speed in m/s, shape (N, 2): the tanh of the
-    mean, scaled to the action space inside the graph (contract 1.6).
+    The output ``.../sac_policy_head_0/policy`` has steering and speed in units of their bounds, shape (N, 2): the tanh
+    of the mean. The original has the mean itself there, and the car's software cuts it off at -1 and 1 before it scales
+    it to the bounds; with the tanh in the graph the car does what the simulator does.
 
     Args:
         layout: Sensors and sizes of the network.
-        space: The bounds.
         weights: As for `encode_policy`, but for the head: ``policy.hidden`` and, on it, ``policy.mean``.
 
     Returns:
@@ -91,7 +88,7 @@ def encode_sac_policy(
     features = _merge(graph, [_write_embedder(graph, part, weights) for part in layout.inputs])
     features = _write_middleware(graph, layout, features, weights)
     features = _write_gradient_rescaler(graph, features)
-    _write_sac_head(graph, features, space, weights)
+    _write_sac_head(graph, features, weights)
     return graph.finish()
 
 
@@ -294,21 +291,15 @@ def _write_head(
     graph.elementwise("Identity" if is_continuous else "Softmax", OUTPUT_NODE, result.node)
 
 
-def _write_sac_head(
-    graph: _Graph, features: _Features, space: ContinuousActionSpace, weights: Mapping[str, NDArray[np.float32]]
-) -> None:
+def _write_sac_head(graph: _Graph, features: _Features, weights: Mapping[str, NDArray[np.float32]]) -> None:
     scope = SAC_OUTPUT_NODE.rpartition("/")[0]
     units = len(weights["policy.hidden.bias"])
-    hidden = _write_dense(graph, f"{scope}/Dense_0", features, "policy.hidden", units, weights)
-    hidden = _Features(graph.elementwise("Relu", f"{scope}/Dense_0/Relu", hidden.node), hidden.shapes)
+    # TensorFlow's name of a layer that has none of its own.
+    hidden = _write_dense(graph, f"{scope}/dense", features, "policy.hidden", units, weights)
+    hidden = _Features(graph.elementwise("Relu", f"{scope}/dense/Relu", hidden.node), hidden.shapes)
     mean = _write_dense(graph, f"{scope}/policy_mean", hidden, "policy.mean", CONTINUOUS_OUTPUTS, weights)
     squashed = graph.elementwise("Tanh", f"{scope}/Tanh", mean.node)
-    low = np.array([space.steering_low_deg, space.speed_low_m_s])
-    high = np.array([space.steering_high_deg, space.speed_high_m_s])
-    half = graph.constant(f"{scope}/mul/y", ((high - low) / 2).astype(np.float32))
-    scaled = graph.elementwise("Mul", f"{scope}/mul", squashed, half)
-    middle = graph.constant(f"{scope}/add/y", ((high + low) / 2).astype(np.float32))
-    graph.elementwise("Identity", SAC_OUTPUT_NODE, graph.elementwise("AddV2", f"{scope}/add", scaled, middle))
+    graph.elementwise("Identity", SAC_OUTPUT_NODE, squashed)
 
 
 def _write_dense(

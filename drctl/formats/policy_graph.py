@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from drctl.errors import FormatError
 from drctl.formats.network_layout import INPUT_SCOPE, OUTPUT_NODE, SAC_OUTPUT_NODE, SAC_SCOPE
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 _HEAD_BIASES: Final = ("policy_fc/bias", "policy_mean/bias")  # discrete, continuous; contract 1.5
 _INPUT_SCOPES: Final = {OUTPUT_NODE: INPUT_SCOPE, SAC_OUTPUT_NODE: SAC_SCOPE}  # by the output of an algorithm's policy
 _WRAP: Final = 1 << 64
+
+OutputForm = Literal["probabilities", "units", "unsquashed", "actions"]
+"""What a policy's output is.
+
+- ``probabilities``: of discrete actions.
+- ``units``: steering and speed in units of their bounds, -1 to 1.
+- ``unsquashed``: the same before the tanh that makes them units, as the original's SAC has it.
+- ``actions``: degrees and m/s, where a graph of SAC has the bounds inside.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,13 +48,15 @@ class PolicyGraph:
     Attributes:
         inputs: Shape of each input without the rows, by the sensor in its name.
         num_actions: Number of discrete actions; None for a continuous action space.
-        is_sac: Whether it is SAC's: it gives degrees and m/s, where PPO's gives units of the bounds.
+        is_sac: Whether it is SAC's.
+        output: What it gives.
         nodes: All nodes by name, in the order of the file.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
     num_actions: int | None
     is_sac: bool
+    output: OutputForm
     nodes: Mapping[str, GraphNode]
 
 
@@ -77,7 +88,8 @@ def inspect_policy(data: bytes, source: str) -> PolicyGraph:
     if not inputs or not all(name.startswith(f"{_INPUT_SCOPES[output]}/") for name in inputs):
         raise _refusal(f"{source} has the inputs {', '.join(inputs) or 'none'}", source)
     shapes = {name.rpartition("/")[2]: (nodes[name].shape or ())[1:] for name in inputs}
-    return PolicyGraph(shapes, _num_actions(nodes, output, source), output == SAC_OUTPUT_NODE, nodes)
+    num_actions, is_sac = _num_actions(nodes, output, source), output == SAC_OUTPUT_NODE
+    return PolicyGraph(shapes, num_actions, is_sac, _output_form(nodes, output, num_actions, is_sac=is_sac), nodes)
 
 
 def _num_actions(nodes: Mapping[str, GraphNode], output: str, source: str) -> int | None:
@@ -87,6 +99,15 @@ def _num_actions(nodes: Mapping[str, GraphNode], output: str, source: str) -> in
         if bias is not None and bias.shape is not None and len(bias.shape) == 1:
             return bias.shape[0] if layer == _HEAD_BIASES[0] else None
     raise _refusal(f"{source} has no policy layer under {head}", source)
+
+
+def _output_form(nodes: Mapping[str, GraphNode], output: str, num_actions: int | None, *, is_sac: bool) -> OutputForm:
+    if not is_sac:
+        return "units" if num_actions is None else "probabilities"
+    while nodes[output].operation == "Identity":
+        output = nodes[output].inputs[0]
+    forms: dict[str, OutputForm] = {"Tanh": "units", "BiasAdd": "unsquashed"}
+    return forms.get(nodes[output].operation, "actions")
 
 
 def _refusal(what: str, source: str) -> FormatError:

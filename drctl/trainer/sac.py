@@ -117,7 +117,6 @@ class SacLearner(Learner):
             precision=precision,
             shards=shards,
         )
-        self._space = metadata.action_space
         self._replay = replay or ReplaySettings()
         frame_shape = ObservationForm.of(metadata).shape
         slots = slots_within(self._replay.buffer_gb, frame_shape)
@@ -166,7 +165,7 @@ class SacLearner(Learner):
 
     def frozen_graph(self) -> bytes:
         """Return the policy as the file that the physical car loads."""
-        return encode_sac_policy(self._layout, self._space, self._canonical_weights())
+        return encode_sac_policy(self._layout, self._canonical_weights())
 
     def _learn(self, iteration: int, number: int, target: Weights) -> Tensor:
         """Make one gradient step; return the means of `_FIGURES`, float64, shape (4,), on the device."""

@@ -7,7 +7,6 @@ import pytest
 
 from drctl.errors import FormatError
 from drctl.formats import frozen_graph
-from drctl.formats.model_metadata import ContinuousActionSpace
 from drctl.formats.network_layout import DEEP, MIDDLE, NETWORK_NAMES, SHALLOW, input_node, network_layout
 from drctl.formats.policy_graph import inspect_policy
 
@@ -118,12 +117,9 @@ def test_openvino_computes_the_mean(network, frames, tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
 
 
-SPACE = ContinuousActionSpace(-20.0, 30.0, 0.5, 2.0)
-
-
 def encode_sac_policy(network, weights):
     layout = network_layout(network, {FRONT: (120, 160, 1)})
-    return frozen_graph.encode_sac_policy(layout, SPACE, weights)
+    return frozen_graph.encode_sac_policy(layout, weights)
 
 
 def random_sac_weights(network):
@@ -136,20 +132,20 @@ def random_sac_weights(network):
 
 
 @pytest.mark.parametrize("network", list(TABLE))
-def test_openvino_computes_steering_and_speed_of_sac(network, frames, tmp_path):
+def test_openvino_computes_the_squashed_mean_of_sac(network, frames, tmp_path):
     weights = random_sac_weights(network)
     found = run_openvino(encode_sac_policy(network, weights), tmp_path, frames)
     for index, frame in enumerate(frames[..., 0]):
         hidden = np.maximum(forward(network, weights, frame), 0.0)
         squashed = np.tanh(weights["policy.mean.weight"].astype(np.float64) @ hidden + weights["policy.mean.bias"])
         assert np.abs(squashed).max() > 0.1
-        # -1 and 1 are the bounds: 50 degrees and 1.5 m/s apart, around 5 degrees and 1.25 m/s.
-        np.testing.assert_allclose(found[index], [5 + 25 * squashed[0], 1.25 + 0.75 * squashed[1]], atol=1e-4, rtol=0)
+        np.testing.assert_allclose(found[index], squashed, atol=1e-5, rtol=0)  # -1 and 1 are the bounds
 
 
 def test_sac_has_names_of_its_own():
     graph = inspect_policy(encode_sac_policy(SHALLOW, random_sac_weights(SHALLOW)), "model_1.pb")
     assert (graph.inputs, graph.num_actions, graph.is_sac) == ({FRONT: (120, 160, 1)}, None, True)
+    assert graph.output == "units"
     scope = "main_level/agent/policy/online/network_0/"
     assert all(name.startswith(scope) for name in graph.nodes)
     nodes = {name.removeprefix(scope): node for name, node in graph.nodes.items()}
@@ -157,6 +153,7 @@ def test_sac_has_names_of_its_own():
     assert nodes[f"{FRONT}/{FRONT}"].shape == (-1, 120, 160, 1)
     assert nodes[f"{FRONT}/Conv2d_0/kernel"].shape == (8, 8, 1, 32)
     assert nodes["middleware_fc_embedder/Dense_0/kernel"].shape == (11264, 512)
+    assert nodes["sac_policy_head_0/dense/kernel"].shape == (512, 256)
     assert nodes["sac_policy_head_0/policy_mean/kernel"].shape == (256, 2)
     assert nodes["sac_policy_head_0/policy"].operation == "Identity"
 
