@@ -19,6 +19,9 @@ _ATTEMPTS: Final = 3
 
 _MOST_NAMED: Final = 12
 
+RACE: Final = "drctl eval --model"
+"""What is typed before a model's prefix to race it."""
+
 
 @dataclass(frozen=True)
 class StoredCheckpoint:
@@ -35,8 +38,13 @@ class StoredCheckpoint:
     source: str
 
 
-def read_metadata(store: ObjectStore, keys: ModelKeys) -> tuple[str, str]:
+def read_metadata(store: ObjectStore, keys: ModelKeys, command: str = RACE) -> tuple[str, str]:
     """Return the text of a model's ``model_metadata.json`` and its place for messages.
+
+    Args:
+        store: The bucket.
+        keys: Of the model.
+        command: What an error tells to type before the prefix of a model that is there.
 
     Raises:
         FormatError: It is not text.
@@ -46,32 +54,33 @@ def read_metadata(store: ObjectStore, keys: ModelKeys) -> tuple[str, str]:
     try:
         return store.get(keys.model_metadata).decode(), place
     except ObjectNotFoundError:
-        raise _no_model(store, keys) from None
+        raise _no_model(store, keys, command) from None
     except UnicodeDecodeError as error:
         raise FormatError("model_metadata.json is not text in UTF-8", where=place) from error
 
 
-def load_checkpoint(store: ObjectStore, keys: ModelKeys, choice: str) -> StoredCheckpoint:
+def load_checkpoint(store: ObjectStore, keys: ModelKeys, choice: str, command: str = RACE) -> StoredCheckpoint:
     """Read a checkpoint's graph.
 
     Args:
         store: The bucket.
         keys: Of the model.
         choice: ``best`` or ``last``, as the checkpoint index has them, or a number.
+        command: See `read_metadata`.
 
     Raises:
         FormatError: The checkpoint index does not follow its format.
         ObjectNotFoundError: There is no such checkpoint; names those that there are.
     """
     for _ in range(_ATTEMPTS):
-        number = chosen_number(store, keys, choice)
+        number = chosen_number(store, keys, choice, command)
         key = keys.frozen_graph(number)
         try:
             return StoredCheckpoint(number, store.get(key), f"{store.name}/{key}")
         except ObjectNotFoundError:
             continue
     name = str(number) if choice.isdecimal() else f"{choice} ({number})"
-    raise _no_checkpoint(store, keys, f"checkpoint {name} of {keys.prefix} is not in the store")
+    raise _no_checkpoint(store, keys, f"checkpoint {name} of {keys.prefix} is not in the store", command)
 
 
 def stored_numbers(store: ObjectStore, keys: ModelKeys) -> list[int]:
@@ -90,13 +99,14 @@ def stored_models(store: ObjectStore) -> list[str]:
     ]
 
 
-def chosen_number(store: ObjectStore, keys: ModelKeys, choice: str) -> int:
+def chosen_number(store: ObjectStore, keys: ModelKeys, choice: str, command: str = RACE) -> int:
     """Return the number of the checkpoint that a choice means; a number means itself.
 
     Args:
         store: The bucket.
         keys: Of the model.
         choice: ``best`` or ``last``, as the checkpoint index has them, or a number.
+        command: See `read_metadata`.
 
     Raises:
         FormatError: The checkpoint index does not follow its format.
@@ -108,16 +118,15 @@ def chosen_number(store: ObjectStore, keys: ModelKeys, choice: str) -> int:
     try:
         index = parse_checkpoint_index(store.get(keys.checkpoint_index), place)
     except ObjectNotFoundError:
-        raise _no_checkpoint(
-            store, keys, f"{keys.prefix} has no checkpoint index, so that it is not known which one is {choice}"
-        ) from None
+        text = f"{keys.prefix} has no checkpoint index, so that it is not known which one is {choice}"
+        raise _no_checkpoint(store, keys, text, command) from None
     name = (index.best if choice == "best" else index.last).name
     if name is None:
-        raise _no_checkpoint(store, keys, f"{keys.prefix} has no {choice} checkpoint yet")
+        raise _no_checkpoint(store, keys, f"{keys.prefix} has no {choice} checkpoint yet", command)
     return checkpoint_number(name)
 
 
-def _no_checkpoint(store: ObjectStore, keys: ModelKeys, what: str) -> ObjectNotFoundError:
+def _no_checkpoint(store: ObjectStore, keys: ModelKeys, what: str, command: str) -> ObjectNotFoundError:
     numbers = stored_numbers(store, keys)
     where = f"{store.name}/{keys.prefix}/model"
     if not numbers:
@@ -131,16 +140,16 @@ def _no_checkpoint(store: ObjectStore, keys: ModelKeys, what: str) -> ObjectNotF
         what,
         where=where,
         expected=f"best, last or one of: {', '.join(shown)}",
-        fix=f"drctl eval --model {keys.prefix} --checkpoint {numbers[-1]}",
+        fix=f"{command} {keys.prefix} --checkpoint {numbers[-1]}",
     )
 
 
-def _no_model(store: ObjectStore, keys: ModelKeys) -> ObjectNotFoundError:
+def _no_model(store: ObjectStore, keys: ModelKeys, command: str) -> ObjectNotFoundError:
     models = stored_models(store)
     best = nearest(keys.prefix, models) or (models[0] if models else None)
     return ObjectNotFoundError(
         f"there is no model under the prefix {keys.prefix}",
         where=f"{store.name}/{keys.model_metadata}",
         expected=f"the prefix of a model: {', '.join(models)}" if models else "a model; the bucket has none",
-        fix=f"drctl eval --model {best}" if best else "drctl start-training",
+        fix=f"{command} {best}" if best else "drctl start-training",
     )

@@ -70,8 +70,7 @@ class GraphPolicy:
             self._frames[-1] = frame
         else:
             self._frames[:], self._has_frames = frame, True
-        values = self._form.input_values(self._frames)
-        output = self._request.infer([values[sensor] for sensor in self._sensors], share_inputs=True)[0]
+        output = self._infer(self._frames)
         if self._output == "probabilities":
             return np.asarray(output.argmax(axis=1), np.int64)
         if self._output == "unsquashed":
@@ -80,6 +79,19 @@ class GraphPolicy:
             low, high = _bounds(self._space)
             return np.asarray((2.0 * output - high - low) / (high - low), np.float32)
         return np.array(output, np.float32)
+
+    def answer(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what the graph itself gives for a frame that nothing came before, shape (num_actions,) or (2,).
+
+        Args:
+            frame: As for `act`, which is not disturbed.
+        """
+        stack = np.repeat(frame[np.newaxis], len(self._frames), axis=0)
+        return np.array(self._infer(stack)[0], np.float32)
+
+    def _infer(self, stack: NDArray[np.uint8]) -> NDArray[Any]:
+        values = self._form.input_values(stack)
+        return np.asarray(self._request.infer([values[sensor] for sensor in self._sensors], share_inputs=True)[0])
 
 
 def check_graph(graph: bytes, metadata: ModelMetadata, source: str) -> int:
@@ -155,7 +167,7 @@ def _compile(graph: bytes, shapes: Mapping[str, tuple[int, ...]], source: str) -
         import openvino
     except ImportError as error:
         raise UnavailableError(
-            "an evaluation needs OpenVINO, which is not installed",
+            "models are run with OpenVINO, which is not installed",
             expected="drctl with its part sim",
             fix="pip install 'drctl[local]'",
         ) from error

@@ -7,6 +7,7 @@ only the two files that matter are kept.
 from __future__ import annotations
 
 import gzip
+import io
 import tarfile
 import zlib
 from dataclasses import dataclass
@@ -106,6 +107,26 @@ def read_car_archive(stream: IO[bytes], source: str, limits: ArchiveLimits | Non
     metadata_name = _choose_metadata(list(metadata), source)
     others += [name for name in graphs if name != graph_name]
     return CarArchive(graphs[graph_name], graph_name, metadata[metadata_name], metadata_name, tuple(others))
+
+
+def write_car_archive(graph: bytes, metadata: bytes) -> bytes:
+    """Return a car file: the same bytes for the same two files, whoever packs them and when.
+
+    Args:
+        graph: Content of ``model_<n>.pb``.
+        metadata: Content of ``model_metadata.json``.
+    """
+    packed = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=packed, mode="wb", filename="", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for name, content in ((METADATA_NAME, metadata), (GRAPH_NAME, graph)):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            member.mode = 0o644
+            archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
 
 
 def _wanted(name: str, graphs: dict[str, bytes], metadata: dict[str, bytes]) -> dict[str, bytes] | None:

@@ -22,6 +22,8 @@ STORE_PORT = 9000
 STORE_KEYS_FILE = "store-keys.json"
 """File in ``tmp/secrets`` with the access key of that container."""
 
+_NO_UPLOAD_BUCKET = "not-defined"  # what DeepRacer-for-Cloud's set-up writes where it knows of none
+
 
 @dataclass(frozen=True)
 class StoreLocation:
@@ -135,6 +137,25 @@ def project_store_location(project: Project) -> StoreLocation:
         bucket,
         endpoint_url=f"http://127.0.0.1:{STORE_PORT}",
         keys_file=str((project.secrets_path / STORE_KEYS_FILE).absolute()),
+    )
+
+
+def upload_store_location(project: Project) -> StoreLocation:
+    """Return the bucket of Amazon S3 that models are uploaded to (``DR_UPLOAD_S3_BUCKET``).
+
+    Raises:
+        ConfigError: There is none.
+    """
+    settings = project.settings
+    if settings.upload_s3_bucket in (None, _NO_UPLOAD_BUCKET):
+        raise ConfigError(
+            "there is no bucket to upload to",
+            where=str(settings.origin("DR_UPLOAD_S3_BUCKET")),
+            expected="the name of a bucket in Amazon S3; -L uploads to the project's own",
+            fix="drctl config set DR_UPLOAD_S3_BUCKET=NAME",
+        )
+    return StoreLocation(
+        "s3", settings.upload_s3_bucket, region=settings.aws_app_region, profile=settings.upload_s3_profile
     )
 
 

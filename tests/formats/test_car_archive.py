@@ -12,7 +12,7 @@ import zipfile
 import pytest
 
 from drctl.errors import FormatError
-from drctl.formats.car_archive import ArchiveLimits, CarArchive, read_car_archive
+from drctl.formats.car_archive import ArchiveLimits, CarArchive, read_car_archive, write_car_archive
 
 GRAPH, METADATA = ("agent/model.pb", b"graph"), ("model_metadata.json", b"{}")
 
@@ -152,3 +152,13 @@ def test_a_damaged_archive_is_refused_wherever_it_ends():
     changed = bytearray(data)
     changed[-6] ^= 1  # in the checksum
     assert refusal(bytes(changed)).startswith("car.tar.gz is damaged or cut short: ")
+
+
+def test_a_written_car_file_is_read_back_and_the_same_for_everybody():
+    data = write_car_archive(b"graph", b"{}")
+    assert read(data) == CarArchive(b"graph", "agent/model.pb", b"{}", "model_metadata.json", ())
+    assert data == write_car_archive(b"graph", b"{}")
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        members = [(one.name, one.mode, one.uid, one.uname, one.mtime) for one in tar]
+    assert members == [("model_metadata.json", 0o644, 0, "", 0), ("agent/model.pb", 0o644, 0, "", 0)]
+    assert data[4:8] == bytes(4)  # the time that gzip writes

@@ -12,7 +12,8 @@ from drctl.config.setting import Condition, setting
 _EVERY = ("start-training", "eval", "upload-custom-files", "download-custom-files", "upload-model")
 _run = partial(setting, file="run", commands=_EVERY)
 _system = partial(setting, file="system", commands=_EVERY)
-_upload = partial(setting, read_by="upload", part="models", commands=("upload-model", "upload-car-zip"))
+_upload = partial(setting, read_by="upload", commands=("upload-model", "upload-car-zip"))
+_droa = partial(_upload, part="models", file="system", in_files=False)
 _clone = partial(
     setting,
     file="run",
@@ -106,7 +107,5 @@ class StorageSettings:
     )
     upload_s3_bucket: str | None = _upload(None, "Bucket that models are uploaded to.", file="system")
     upload_s3_profile: str = _upload("default", "AWS profile with the keys of that bucket.", file="system")
-    droa_url: str | None = _upload(
-        None, "Address of a DeepRacer-on-AWS site.", file="system", rule="url", in_files=False
-    )
-    droa_username: str | None = _upload(None, "User name on the DeepRacer-on-AWS site.", file="system", in_files=False)
+    droa_url: str | None = _droa(None, "Address of a DeepRacer-on-AWS site.", rule="url")
+    droa_username: str | None = _droa(None, "User name on the DeepRacer-on-AWS site.")

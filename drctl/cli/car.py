@@ -1,0 +1,100 @@
+"""``upload-car-zip`` and ``export-car``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drctl.cli.context import invocation_of
+from drctl.cli.output import show_message
+from drctl.errors import UsageError
+from drctl.result import Result
+
+_Best = Annotated[bool, typer.Option("-b", "--best", help="The best checkpoint; the same as --checkpoint best.")]
+_Checkpoint = Annotated[
+    str | None, typer.Option("--checkpoint", metavar="best|last|N", help="Which checkpoint; the last by default.")
+]
+_Prefix = Annotated[
+    str | None, typer.Option("-p", "--prefix", metavar="PREFIX", help="Another model than the project's.")
+]
+
+
+def upload_car(
+    ctx: typer.Context,
+    local: Annotated[
+        bool, typer.Option("-L", "--local", help="To the project's own bucket, not to DR_UPLOAD_S3_BUCKET.")
+    ] = False,
+    force: Annotated[bool, typer.Option("-f", "--force", help="Do not ask.")] = False,
+    best: _Best = False,
+    prefix: _Prefix = None,
+    checkpoint: _Checkpoint = None,
+) -> Result:
+    """Upload a model for the physical car: carfile.tar.gz under DR_UPLOAD_S3_PREFIX.
+
+    Made of a stored checkpoint, so nothing needs to run; unpacked again and tried before it goes.
+    """
+    from drctl.operations.car_file import plan_upload, upload_car_file
+
+    invocation = invocation_of(ctx)
+    choice = _choose(best, checkpoint, "upload-car-zip")
+    if not force and not (invocation.output.is_interactive and sys.stdin.isatty()):
+        raise UsageError(
+            "upload-car-zip asks before it uploads, and nobody can answer here",
+            expected="-f, which does not ask",
+            fix="drctl upload-car-zip -f",
+        )
+    plan = plan_upload(invocation.load_project(), is_local=local, prefix=prefix, checkpoint=choice)
+    if not force:
+        for message in plan.describe():
+            show_message(message, invocation.output)
+        typer.confirm("Upload it?", abort=True)
+        result = upload_car_file(plan)
+        return Result(result.data, result.messages[-1:], result.next_steps)
+    return upload_car_file(plan)
+
+
+def export_car(
+    ctx: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Where to; a folder gets PREFIX-N.tar.gz. Default: this folder."),
+    ] = None,
+    force: Annotated[bool, typer.Option("-f", "--force", help="Replace a file that is there.")] = False,
+    best: _Best = False,
+    prefix: _Prefix = None,
+    checkpoint: _Checkpoint = None,
+) -> Result:
+    """Write a model for the physical car to a file, which the car's own page takes under Models.
+
+    Made of a stored checkpoint, so nothing needs to run; unpacked again and tried before it is written.
+    """
+    from drctl.operations.car_file import export_car as export
+
+    choice = _choose(best, checkpoint, "export-car")
+    return export(invocation_of(ctx).load_project(), file, prefix=prefix, checkpoint=choice, force=force)
+
+
+def _choose(best: bool, checkpoint: str | None, command: str) -> str:
+    if best and checkpoint not in (None, "best"):
+        raise UsageError(
+            f"-b and --checkpoint {checkpoint} do not go together",
+            expected="one of them",
+            fix=f"drctl {command} --checkpoint {checkpoint}",
+        )
+    choice = "best" if best else checkpoint or "last"
+    if choice not in ("best", "last") and not (choice.isascii() and choice.isdecimal()):
+        raise UsageError(
+            f"--checkpoint {choice} is no checkpoint",
+            expected="best, last or a checkpoint's number",
+            fix=f"drctl {command} --checkpoint last",
+        )
+    return choice
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("upload-car-zip")(upload_car)
+    app.command("export-car")(export_car)
