@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from drctl.cli.context import Invocation
-    from drctl.operations.evaluation import EvaluationRequest
     from drctl.operations.evaluation_report import RaceView
+    from drctl.operations.race_preparation import EvaluationRequest
 
     Watch = Callable[[RaceView], None]
 
@@ -64,9 +64,9 @@ def evaluate(
     overrides = {name: value for name, value in options.items() if value is not None}
     invocation = invocation_of(ctx)
     project = invocation.load_project_to_start(overrides)
-    from drctl.operations.evaluation import EvaluationRequest as Request
     from drctl.operations.evaluation import evaluate as race
     from drctl.operations.evaluation import start_evaluation
+    from drctl.operations.race_preparation import EvaluationRequest as Request
 
     request = Request(tuple(chosen), tuple(tracks or ()), copy)
     if dry_run:

@@ -16,8 +16,9 @@ from drctl.engines.evaluation_process import evaluation_folder
 from drctl.errors import DrctlError, FailedError, Problem
 from drctl.operations.container_store import location_inside, provide_store, store_notes
 from drctl.operations.containers import check_evaluation_machine, plan_evaluation
-from drctl.operations.evaluation import EvaluationRequest, RacePreparation, Report, Watch, prepare_races
+from drctl.operations.evaluation import Report, Watch
 from drctl.operations.evaluation_part import REQUEST_FILE, RESULT_FILE, Told, result_from_json
+from drctl.operations.race_preparation import EvaluationRequest, RacePreparation, prepare_races
 from drctl.result import Message, Result
 from drctl.stack.container_stack import EVALUATION_FOLDER
 from drctl.storage.location import describe, project_store_location

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from drctl.config.project import Project
-    from drctl.operations.evaluation import EvaluationRequest
+    from drctl.operations.race_preparation import EvaluationRequest
 
 RUN_TOKEN = "dry-run"  # noqa: S105 - a name, not a password
 """Stands where a real start has its random name."""

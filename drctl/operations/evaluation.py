@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from drctl.config.registry import refused_settings
 from drctl.engines.evaluation_container import stop_container
 from drctl.engines.evaluation_process import (
     LOG_FILE,
@@ -20,80 +19,30 @@ from drctl.engines.evaluation_process import (
     start_detached,
 )
 from drctl.engines.evaluation_process import stop_evaluation as stop_process
-from drctl.errors import (
-    ConflictError,
-    DrctlError,
-    FormatError,
-    NotSupportedError,
-    ObjectNotFoundError,
-    Problem,
-    TrackError,
-    combine_errors,
-)
-from drctl.formats.manifest import parse_manifest
+from drctl.errors import ConflictError, ObjectNotFoundError
 from drctl.formats.object_keys import ModelKeys
-from drctl.formats.race_params import race_of
 from drctl.operations.community import uses_images
 from drctl.operations.containers import is_in_containers
 from drctl.operations.evaluation_report import RaceReport, RaceView, describe_races, view_race
+from drctl.operations.race_preparation import EvaluationRequest, RacePreparation, prepare_races
 from drctl.result import Message, Result
 from drctl.stack.drctl_stack import usable_cores
 from drctl.storage.location import describe as describe_location
-from drctl.storage.location import open_store, project_store_location
 
 if TYPE_CHECKING:
     from drctl.config.project import Project
-    from drctl.evaluation.checkpoint import StoredCheckpoint
-    from drctl.evaluation.job import RaceJob
-    from drctl.simulation.environment_spec import EnvironmentSpec, WorldSpec
     from drctl.storage.location import StoreLocation
     from drctl.storage.objects import ObjectStore
 
-COMMAND: Final = "eval"
 COPY_SUFFIX: Final = "-E"
 
 Watch = Callable[[RaceView], None]
 Report = Callable[[Message], None]
 
 
-@dataclass(frozen=True)
-class EvaluationRequest:
-    """What to race.
-
-    Attributes:
-        checkpoints: ``best``, ``last`` or numbers; that of ``DR_EVAL_CHECKPOINT`` when empty.
-        tracks: Names; ``DR_WORLD_NAME`` when empty.
-        copy: Race a copy of the model under its prefix and ``-E``, so that nothing is added beside the model itself.
-    """
-
-    checkpoints: tuple[str, ...] = ()
-    tracks: tuple[str, ...] = ()
-    copy: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the mapping that `from_json` reads."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> EvaluationRequest:
-        """Read what `to_json` gave."""
-        return cls(tuple(data["checkpoints"]), tuple(data["tracks"]), data["copy"])
-
-
-@dataclass(frozen=True)
-class RacePreparation:
-    """What was found out before anything is raced; nothing stands against it."""
-
-    location: StoreLocation
-    store: ObjectStore
-    source: ModelKeys
-    jobs: tuple[RaceJob, ...]
-    notes: tuple[Message, ...]
-
-
 def evaluate(
     project: Project,
-    request: EvaluationRequest = EvaluationRequest(),
+    request: EvaluationRequest,
     *,
     watch: Watch = lambda _view: None,
     report: Report = lambda _message: None,
@@ -226,181 +175,6 @@ def stop_evaluation(project: Project) -> Result:
     else:
         return Result({"run_id": run_id, "was_running": False}, (Message(f"run {run_id} has no evaluation under way"),))
     return Result({"run_id": run_id, "was_running": True}, (Message(text, "success"),))
-
-
-def prepare_races(
-    project: Project,
-    request: EvaluationRequest,
-    *,
-    location: StoreLocation | None = None,
-    loads_graphs: bool = True,
-) -> RacePreparation:
-    """Find out all that can be known before anything is raced.
-
-    Args:
-        project: The project.
-        request: What to race.
-        location: See `race_here`.
-        loads_graphs: Whether each graph is loaded, which needs OpenVINO.
-
-    Raises:
-        DrctlError: What stands against it, all problems at once.
-    """
-    checkpoints, tracks = request.checkpoints, request.tracks
-    settings = project.settings
-    problems = refused_settings(settings, COMMAND)
-    if problems:
-        raise NotSupportedError.from_problems(problems)
-    location = location or project_store_location(project)
-    store = open_store(location)
-    keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
-    errors: list[DrctlError] = []
-    worlds: list[WorldSpec] = []
-    for name in dict.fromkeys(tracks or [settings.world_name]):
-        try:
-            worlds.append(_find_world(project, name, is_default=not tracks))
-        except DrctlError as error:
-            errors.append(error)
-    loaded: list[StoredCheckpoint] = []
-    spec: EnvironmentSpec | None = None
-    try:
-        spec = _read_spec(project, store, keys)
-        choices = checkpoints or (settings.eval_checkpoint,)
-        loaded = _load_checkpoints(store, keys, choices, spec.metadata if loads_graphs else None)
-    except DrctlError as error:
-        errors.append(error)
-    if errors or spec is None:
-        raise combine_errors(errors)
-    notes = _physics_notes(store, keys, loaded, spec)
-    return RacePreparation(location, store, keys, _make_jobs(project, loaded, worlds, spec), tuple(notes))
-
-
-def _find_world(project: Project, name: str, *, is_default: bool) -> WorldSpec:
-    from drctl.simulation.environment_spec import WorldSpec
-    from drctl.simulation.track.library import load_track
-
-    try:
-        track = load_track(name, project.root / "tracks")
-    except TrackError as error:
-        place = str(project.settings.origin("DR_WORLD_NAME")) if is_default else "--track"
-        raise TrackError.from_problems(
-            [Problem(one.what, one.where or place, one.expected, one.fix) for one in error.problems]
-        ) from error
-    is_own = (project.root / "tracks" / f"{name}.npy").is_file()
-    rows = tuple(tuple(row) for row in track.waypoints_m.tolist()) if is_own else None
-    return WorldSpec(name, rows, project.settings.randomized, race_of(project.settings))
-
-
-def _read_spec(project: Project, store: ObjectStore, keys: ModelKeys) -> EnvironmentSpec:
-    """Return what is simulated, still without a track."""
-    from drctl.evaluation import centre_line_reward
-    from drctl.evaluation.checkpoint import read_metadata
-    from drctl.formats.model_metadata import parse_model_metadata
-    from drctl.simulation.environment_spec import EnvironmentSpec
-    from drctl.simulation.vehicle.physics import resolve_physics
-
-    settings = project.settings
-    text, place = read_metadata(store, keys)
-    metadata = parse_model_metadata(text, place)
-    reward, reward_file = centre_line_reward.SOURCE, centre_line_reward.FILE_NAME
-    if settings.eval_debug_reward:
-        reward, reward_file = _read_reward(store, keys)
-    return EnvironmentSpec(
-        worlds=(),
-        metadata=text,
-        physics=resolve_physics(settings.physics, metadata.version),
-        reward_source=reward,
-        reward_file=reward_file,
-        seed=settings.seed,
-    )
-
-
-def _read_reward(store: ObjectStore, keys: ModelKeys) -> tuple[str, str]:
-    place = f"{store.name}/{keys.reward_function}"
-    try:
-        return store.get(keys.reward_function).decode(), place
-    except ObjectNotFoundError as error:
-        raise ObjectNotFoundError(
-            f"DR_EVAL_DEBUG_REWARD is True, but {keys.prefix} has no reward function",
-            where=place,
-            fix="drctl config set DR_EVAL_DEBUG_REWARD=False",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise FormatError("the reward function is not text in UTF-8", where=place) from error
-
-
-def _load_checkpoints(
-    store: ObjectStore, keys: ModelKeys, choices: Sequence[str], metadata: str | None
-) -> list[StoredCheckpoint]:
-    """Read checkpoints; with the model's metadata each graph is loaded as well."""
-    from drctl.evaluation.checkpoint import load_checkpoint
-    from drctl.formats.model_metadata import parse_model_metadata
-
-    found: dict[int, StoredCheckpoint] = {}
-    errors: list[DrctlError] = []
-    for choice in choices:
-        try:
-            checkpoint = load_checkpoint(store, keys, choice)
-            if metadata is not None:
-                from drctl.evaluation.graph_policy import check_graph
-
-                check_graph(checkpoint.graph, parse_model_metadata(metadata, keys.model_metadata), checkpoint.source)
-            found[checkpoint.number] = checkpoint
-        except DrctlError as error:
-            errors.append(error)
-    if errors:
-        raise combine_errors(errors)
-    return list(found.values())
-
-
-def _physics_notes(
-    store: ObjectStore, keys: ModelKeys, checkpoints: Sequence[StoredCheckpoint], spec: EnvironmentSpec
-) -> list[Message]:
-    """Say so when a car is raced with another behaviour than it was trained with."""
-    notes = []
-    for checkpoint in checkpoints:
-        key = keys.manifest(checkpoint.number)
-        try:
-            trained = parse_manifest(store.get(key), key).conditions.get("physics")
-        except (ObjectNotFoundError, FormatError):  # a model of other software, or an old checkpoint
-            continue
-        if trained is not None and trained != spec.physics:
-            text = (
-                f"checkpoint {checkpoint.number} was trained with DR_PHYSICS={trained}, it is raced with {spec.physics}"
-            )
-            notes.append(Message(text, "warning"))
-    return notes
-
-
-def _make_jobs(
-    project: Project, checkpoints: Sequence[StoredCheckpoint], worlds: Sequence[WorldSpec], spec: EnvironmentSpec
-) -> tuple[RaceJob, ...]:
-    from drctl.evaluation.job import RaceJob
-    from drctl.evaluation.recording import CarLook
-    from drctl.evaluation.rules import RaceRules
-
-    settings = project.settings
-    rules = RaceRules(
-        laps=settings.eval_number_of_trials,
-        is_continuous=settings.eval_is_continuous,
-        max_resets=settings.eval_max_resets,
-        off_track_penalty_s=settings.eval_off_track_penalty,
-        collision_penalty_s=settings.eval_collision_penalty,
-        is_reversed=settings.eval_reverse_direction,
-        reset_behind_m=settings.eval_reset_behind_dist,
-    )
-    look = CarLook(
-        settings.display_name,
-        settings.racer_name,
-        settings.car_color,
-        settings.car_body_shell_type,
-        settings.race_type,
-    )
-    pairs = [(checkpoint, world) for checkpoint in checkpoints for world in worlds]
-    return tuple(
-        RaceJob(number, checkpoint, replace(spec, worlds=(world,)), rules, look)
-        for number, (checkpoint, world) in enumerate(pairs)
-    )
 
 
 def _copy_model(store: ObjectStore, source: ModelKeys, project: Project) -> ModelKeys:

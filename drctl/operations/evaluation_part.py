@@ -16,8 +16,9 @@ from typing import Any, Final
 from drctl.config.project import Project
 from drctl.config.transfer import settings_from_json
 from drctl.errors import DrctlError
-from drctl.operations.evaluation import EvaluationRequest, race_here
+from drctl.operations.evaluation import race_here
 from drctl.operations.evaluation_report import RaceView
+from drctl.operations.race_preparation import EvaluationRequest
 from drctl.result import Message, Result
 from drctl.storage.location import StoreLocation
 

@@ -22,8 +22,8 @@ from drctl.simulation.race.rules import MAX_STEPS, PROGRESS, RACE_SIZE, TOUCHED,
 from drctl.simulation.race.step_time import draw_step_time
 from drctl.simulation.race.traffic import Traffic
 from drctl.simulation.random import EVALUATION_OFFSET
-from drctl.simulation.reward.function import EpisodeReward, RewardFunction
-from drctl.simulation.reward.params import ParamsBuilder
+from drctl.simulation.reward.function import RewardFunction
+from drctl.simulation.reward.judging import CarRewards
 from drctl.simulation.sensors.camera import FrontCamera
 from drctl.simulation.sensors.car_sensors import CarSensors
 from drctl.simulation.stepping import LOG_SIZE, log_cars, measure_cars, move_cars
@@ -62,10 +62,9 @@ class StepResult:
 
 @dataclass
 class _Car:
-    """What Python knows of a car: how its parameters are made, its log and how its episode stands."""
+    """What Python knows of a car: its log and how its episode stands."""
 
     log: EpisodeLog
-    params: ParamsBuilder
     max_steps: int = 0
     status: EpisodeStatus = EpisodeStatus.PARK
     is_running: bool = False
@@ -111,21 +110,19 @@ class BatchEnvironment:
         self.num_cars = num_cars
         metadata = parse_model_metadata(spec.metadata, "model_metadata.json")
         self._actions = ActionTable(metadata)
-        self._reward = reward or RewardFunction(spec.reward_source, spec.reward_file)
-        self._on_reward_call = on_reward_call
+        reward = reward or RewardFunction(spec.reward_source, spec.reward_file)
         self._seed, self._has_jitter = spec.seed, spec.has_step_jitter
         # Track 2w is world w in its own direction, 2w + 1 the same world reversed.
         worlds = [world.load() for world in spec.worlds]
         self._tracks = [track for world in worlds for track in (world, world.reversed_direction())]
         self._packed = pack_tracks(self._tracks)
         self.traffic = Traffic([world.race for world in spec.worlds], self._tracks, self._packed, num_cars)
-        self._params = [ParamsBuilder(track) for track in self._tracks]
+        self._rewards = CarRewards(reward, self._tracks, on_reward_call)
         self._variety = Variety(num_cars, PHYSICS[spec.physics], FrontCamera(worlds), spec.worlds)
         self.observation = ObservationForm.of(metadata)
         self._sensors = CarSensors(self.observation, worlds, num_cars)
         self.frames = self._sensors.frames
-        self._cars = [_Car(EpisodeLog(), self._params[0]) for _ in range(num_cars)]
-        self._rewards: dict[int, EpisodeReward] = {}
+        self._cars = [_Car(EpisodeLog()) for _ in range(num_cars)]
         self._states = np.zeros((num_cars, STATE_SIZE))
         self._races = np.zeros((num_cars, RACE_SIZE))
         self._track_of = np.zeros(num_cars, np.int64)
@@ -157,8 +154,8 @@ class BatchEnvironment:
         index = 2 * start.world + int(start.is_reversed)
         track = self._tracks[index]
         own = self._cars[car]
-        self._rewards[car] = self._reward.for_episode()
-        own.params, own.status, own.is_running = self._params[index], EpisodeStatus.PREPARE, True
+        self._rewards.begin(car, index)
+        own.status, own.is_running = EpisodeStatus.PREPARE, True
         own.max_steps = min(start.max_steps or MAX_STEPS, MAX_STEPS - 1)
         self._track_of[car] = index
         offset = EVALUATION_OFFSET if start.phase == "evaluation" else 0
@@ -213,7 +210,9 @@ class BatchEnvironment:
             progress,
             statuses,
         )
-        rewards = self._judge_by_reward(cars, measures, progress, commands)
+        rewards = self._rewards.judge(
+            cars, measures, progress, self._steps[cars], commands, self._times_s[cars], self.traffic.of
+        )
         before = self._places(cars) if self._sensors.has_lidar else None
         move_cars(
             self._variety.physics,
@@ -284,33 +283,6 @@ class BatchEnvironment:
         """Put another racer before a car, or take it away; `frames` shows it at once."""
         self.traffic.place_rival(car, int(self._track_of[car]), rival)
         self._sense(np.array([car]), None)
-
-    def _judge_by_reward(
-        self,
-        cars: NDArray[np.int64],
-        measures: NDArray[np.float64],
-        progress: NDArray[np.float64],
-        commands: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        rewards = []
-        facts = zip(
-            cars.tolist(),
-            measures.tolist(),
-            progress.tolist(),
-            self._steps[cars].tolist(),
-            commands.tolist(),
-            self._times_s[cars].tolist(),
-            strict=True,
-        )
-        with self._reward.watchdog:
-            for car, measure, percent, step, (steering_deg, speed_m_s), time_s in facts:
-                params = self._cars[car].params.build(
-                    measure, percent, float(step), speed_m_s, steering_deg, time_s, self.traffic.of(car)
-                )
-                if self._on_reward_call is not None:
-                    self._on_reward_call()
-                rewards.append(self._rewards[car](params, car))
-        return np.array(rewards, np.float64)
 
     def _end_episodes(
         self, cars: NDArray[np.int64], statuses: NDArray[np.int64], rewards: NDArray[np.float64]

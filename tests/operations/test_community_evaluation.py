@@ -142,7 +142,7 @@ def test_what_the_images_cannot_race_is_refused_before_anything_starts(project, 
 
 def test_a_dry_run_shows_the_file_and_the_command(project):
     from drctl.operations.dry_run import preview_evaluation
-    from drctl.operations.evaluation import EvaluationRequest
+    from drctl.operations.race_preparation import EvaluationRequest
 
     found = preview_evaluation(project(), EvaluationRequest(tracks=("Oval_track",)), ()).data
     (path,) = [path for path in found["files"] if "eval-0" in path]

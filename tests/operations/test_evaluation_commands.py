@@ -142,7 +142,7 @@ def test_settings_decide_the_race(drctl):
 
 def test_the_collision_penalty_is_honoured(project, store):
     from drctl.config.project import load_project
-    from drctl.operations.evaluation import EvaluationRequest, prepare_races
+    from drctl.operations.race_preparation import EvaluationRequest, prepare_races
 
     changes = {"DR_EVAL_COLLISION_PENALTY": "7", "DR_EVAL_REVERSE_DIRECTION": "True", "DR_WORLD_NAME": "circle"}
     (job,) = prepare_races(load_project(project.root, changes), EvaluationRequest()).jobs

@@ -10,9 +10,9 @@ from evaluation.round_track import LEFT, METADATA, circle_rows, constant_graph
 
 from drctl.config.transfer import settings_to_json
 from drctl.formats.object_keys import ModelKeys
-from drctl.operations.evaluation import EvaluationRequest
 from drctl.operations.evaluation_part import Told, main, result_from_json
 from drctl.operations.evaluation_report import RaceView
+from drctl.operations.race_preparation import EvaluationRequest
 from drctl.result import Message
 from drctl.storage.directory import DirectoryStore
 
