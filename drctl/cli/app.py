@@ -16,7 +16,21 @@ from typing import Annotated, Any, Final
 import typer
 
 import drctl
-from drctl.cli import car, check, config, evaluation, files, images, logs, status, tracks, training, viewer, worker
+from drctl.cli import (
+    car,
+    check,
+    config,
+    evaluation,
+    files,
+    images,
+    logs,
+    models,
+    status,
+    tracks,
+    training,
+    viewer,
+    worker,
+)
 from drctl.cli.context import Invocation
 from drctl.cli.output import Output, OutputFormat, detect_output, show, show_error
 from drctl.errors import DrctlError, InterruptedByUserError, UnavailableError, UsageError
@@ -88,7 +102,22 @@ def _build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_configure)
-    for module in (config, check, training, evaluation, viewer, status, logs, worker, images, files, car, tracks):
+    modules = (
+        config,
+        check,
+        training,
+        evaluation,
+        viewer,
+        status,
+        logs,
+        worker,
+        images,
+        files,
+        models,
+        car,
+        tracks,
+    )
+    for module in modules:
         module.register(app)
     return app
 

@@ -43,6 +43,7 @@ def _undo(
     entry: Annotated[str | None, typer.Argument(metavar="[ENTRY]", help="Which; the newest by default.")] = None,
     show_list: Annotated[bool, typer.Option("--list", help="Show what is in the trash.")] = False,
     wipe: Annotated[bool, typer.Option("-w", "--wipe", help="Move what is in its place to the trash first.")] = False,
+    uploaded: Annotated[bool, typer.Option("--upload", help="From the trash of DR_UPLOAD_S3_BUCKET.")] = False,
 ) -> Result:
     """Bring back what was wiped: the newest entry of the trash, or the one named."""
     from drctl.operations.trash import show_trash, undo
@@ -50,4 +51,6 @@ def _undo(
     if show_list and (entry or wipe):
         raise UsageError("--list shows the whole trash and brings nothing back", fix="drctl undo --list")
     project = invocation_of(ctx).load_project()
-    return show_trash(project) if show_list else undo(project, entry, wipe=wipe)
+    if show_list:
+        return show_trash(project, is_uploaded=uploaded)
+    return undo(project, entry, wipe=wipe, is_uploaded=uploaded)

@@ -20,6 +20,13 @@ class ModelKeys:
         self.prefix = _clean(prefix)
         self.metrics_prefix = _clean(metrics_prefix) if metrics_prefix else f"{self.prefix}/metrics"
 
+    @property
+    def all_prefixes(self) -> tuple[str, ...]:
+        """Everything of the model lies under one of these: its prefix, and that of metrics which lie elsewhere."""
+        if self.metrics_prefix.startswith(f"{self.prefix}/"):
+            return (self.prefix,)
+        return (self.prefix, self.metrics_prefix)
+
     # What the user gave, as it was when the run started
 
     @property
@@ -162,6 +169,11 @@ class ModelKeys:
     def reward_failure(self) -> str:
         """What the reward function was called with when it failed."""
         return f"{self.private_folder}/reward-failure.json"
+
+    @property
+    def copy_record(self) -> str:
+        """What the model was copied from."""
+        return f"{self.private_folder}/copy.json"
 
     @property
     def iterations_folder(self) -> str:

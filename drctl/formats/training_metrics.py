@@ -57,6 +57,19 @@ class TrainingMetrics:
     best_model_metric: BestModelMetric
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a file comes down to.
+
+    Attributes:
+        best_lap_s: Fastest complete lap, training and evaluation alike, in simulated seconds; None without one.
+        best_model_metric: What judged the checkpoints; None where the file does not tell.
+    """
+
+    best_lap_s: float | None
+    best_model_metric: str | None
+
+
 def make_episode_metrics(
     *,
     reward: float,
@@ -132,6 +145,24 @@ def parse_training_metrics(data: bytes | str, source: str) -> TrainingMetrics:
     episodes = tuple(_read_entry(entry, index, fields) for index, entry in enumerate(entries))
     fields.raise_problems()
     return TrainingMetrics(episodes, cast("BestModelMetric", metric))
+
+
+def read_outcome(data: bytes) -> Outcome | None:
+    """Return what a ``TrainingMetrics.json`` comes down to, without checking every entry; None when it is none.
+
+    Args:
+        data: The file's content, also of other versions.
+    """
+    try:
+        document = json.loads(data)
+        complete = [
+            entry for entry in document["metrics"] if entry["episode_status"] == EpisodeStatus.LAP_COMPLETE.label
+        ]
+        laps_ms = [float(entry["elapsed_time_in_milliseconds"]) for entry in complete]
+        metric = document.get("best_model_metric")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return Outcome(min(laps_ms) / 1000.0 if laps_ms else None, metric if metric in BEST_MODEL_METRICS else None)
 
 
 def _read_entry(entry: Any, index: int, fields: FieldReader) -> EpisodeMetrics:

@@ -54,9 +54,7 @@ def read_prefix(store: ObjectStore, keys: ModelKeys) -> PrefixContent:
     Raises:
         UnavailableError: The store does not answer.
     """
-    objects = list(store.list(keys.prefix))
-    if not keys.metrics_prefix.startswith(f"{keys.prefix}/"):
-        objects += store.list(keys.metrics_prefix)
+    objects = [info for prefix in keys.all_prefixes for info in store.list(prefix)]
     if not objects:
         return PrefixContent(0, 0, None, None, has_snapshot=False)
     present = {info.key for info in objects}

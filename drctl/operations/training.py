@@ -278,12 +278,9 @@ def _write_container_keys(project: Project, undo: Rollback) -> None:
 
 
 def _wipe(found: Preparation, undo: Rollback, report: Report) -> list[Message]:
-    store, keys = found.store, found.keys
-    prefixes = [keys.prefix]
-    if not keys.metrics_prefix.startswith(f"{keys.prefix}/"):
-        prefixes.append(keys.metrics_prefix)
+    store = found.store
     messages = []
-    for prefix in prefixes:
+    for prefix in found.keys.all_prefixes:
         try:
             entry = move_to_trash(store, prefix, "drctl start-training -w")
         except ObjectNotFoundError:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from drctl.errors import ConflictError, ObjectNotFoundError
 from drctl.formats.object_keys import ModelKeys
+from drctl.operations.upload_place import open_models_store, upload_option
 from drctl.result import Message, Result
-from drctl.storage.location import open_store, project_store_location
 from drctl.storage.trash import TrashEntry, list_trash, move_to_trash, restore
 from drctl.trainer.lease import EXPIRE_S, is_gone, read_holder
 
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from drctl.storage.objects import ObjectStore
 
 
-def show_trash(project: Project) -> Result:
-    """Tell what is in the trash of the project's bucket.
+def show_trash(project: Project, *, is_uploaded: bool = False) -> Result:
+    """Tell what is in the trash of the project's bucket, or of the one that models are uploaded to.
+
+    Args:
+        project: The project.
+        is_uploaded: That of ``DR_UPLOAD_S3_BUCKET``.
 
     Returns:
         Data: ``store``, ``entries`` (newest first: ``id``, ``prefix``, ``reason``, ``time``, ``object_count``,
@@ -27,21 +31,22 @@ def show_trash(project: Project) -> Result:
     Raises:
         UnavailableError: The store cannot be used.
     """
-    store = open_store(project_store_location(project))
+    store, _ = open_models_store(project, is_uploaded=is_uploaded)
     entries = list_trash(store)
     lines = tuple(Message(_describe(entry)) for entry in entries)
     messages = lines or (Message("the trash is empty"),)
-    steps = (f"drctl undo {entries[0].id}",) if entries else ()
+    steps = (f"drctl undo {entries[0].id}{upload_option(is_uploaded)}",) if entries else ()
     return Result({"store": store.name, "entries": [_to_data(entry) for entry in entries]}, messages, steps)
 
 
-def undo(project: Project, entry_id: str | None = None, *, wipe: bool = False) -> Result:
+def undo(project: Project, entry_id: str | None = None, *, wipe: bool = False, is_uploaded: bool = False) -> Result:
     """Bring an entry of the trash back to its place.
 
     Args:
         project: The project.
         entry_id: Which; None for the newest.
         wipe: Move what lies at its place now to the trash first.
+        is_uploaded: It is in the trash of ``DR_UPLOAD_S3_BUCKET``.
 
     Returns:
         Data: ``store``, ``restored`` (the entry), ``moved`` (the entry made by `wipe`, or None).
@@ -51,7 +56,7 @@ def undo(project: Project, entry_id: str | None = None, *, wipe: bool = False) -
         ObjectNotFoundError: There is no such entry.
         UnavailableError: The store cannot be used.
     """
-    store = open_store(project_store_location(project))
+    store, _ = open_models_store(project, is_uploaded=is_uploaded)
     wanted = next((entry for entry in list_trash(store) if entry_id in (None, entry.id)), None)
     moved = _make_room(store, wanted) if wipe and wanted else None
     # By its id: making room has made a newer entry.
@@ -60,14 +65,14 @@ def undo(project: Project, entry_id: str | None = None, *, wipe: bool = False) -
     if moved:
         messages.insert(0, Message(f"what was at {entry.prefix} is in the trash as {moved.id}"))
     data = {"store": store.name, "restored": _to_data(entry), "moved": _to_data(moved) if moved else None}
-    return Result(data, tuple(messages), ("drctl undo --list",))
+    return Result(data, tuple(messages), (f"drctl undo --list{upload_option(is_uploaded)}",))
 
 
 def _make_room(store: ObjectStore, wanted: TrashEntry) -> TrashEntry | None:
     """Move what lies at an entry's place to the trash and return the new entry, None when nothing was in the way."""
     if next(store.list(wanted.prefix), None) is None:
         return None
-    _refuse_live_trainer(store, wanted.prefix)
+    refuse_live_trainer(store, wanted.prefix)
     try:
         moved = move_to_trash(store, wanted.prefix, f"undo {wanted.id} -w")
     except ObjectNotFoundError:
@@ -76,7 +81,12 @@ def _make_room(store: ObjectStore, wanted: TrashEntry) -> TrashEntry | None:
     return None if moved.id == wanted.id else moved
 
 
-def _refuse_live_trainer(store: ObjectStore, prefix: str) -> None:
+def refuse_live_trainer(store: ObjectStore, prefix: str) -> None:
+    """Make sure that no trainer holds the lease of a model.
+
+    Raises:
+        ConflictError: One does.
+    """
     holder = read_holder(store, ModelKeys(prefix).lease)
     if holder is None or holder.is_released or is_gone(holder) or time.time() - holder.renewed > EXPIRE_S:
         return

@@ -8,7 +8,9 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, TypeVar
 
 from drctl.errors import DrctlError, ObjectNotFoundError, PreconditionFailedError
@@ -23,6 +25,9 @@ DEFAULT_REGION = "us-east-1"
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
+REQUESTS = 10
+"""At the same time; as many connections as botocore keeps."""
+
 ATTEMPTS = 5
 FIRST_PAUSE_S = 0.2
 """Pause before the second try; each further one is twice as long, so a refused connection is told after 3 s."""
@@ -149,7 +154,8 @@ class S3Store:
         pages = self._pages(Prefix=folder, Delimiter="/")
         found = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
         if self._endpoint_url is not None:  # servers that keep folders name emptied ones for a while
-            found = [name for name in found if self._has_objects(name)]
+            with ThreadPoolExecutor(max_workers=REQUESTS) as pool:
+                found = list(compress(found, pool.map(self._has_objects, found)))
         return sorted(name[len(folder) :].rstrip("/") for name in found)
 
     def delete(self, key: str) -> None:
