@@ -25,6 +25,7 @@ from drctl.cli import (
     images,
     logs,
     models,
+    shell,
     status,
     tracks,
     training,
@@ -95,7 +96,6 @@ def _build() -> typer.Typer:
     app = typer.Typer(
         name="drctl",
         help=HELP,
-        add_completion=False,
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -116,6 +116,7 @@ def _build() -> typer.Typer:
         models,
         car,
         tracks,
+        shell,
     )
     for module in modules:
         module.register(app)

@@ -62,6 +62,7 @@ def export_car(
         Path | None,
         typer.Argument(metavar="[FILE]", help="Where to; a folder gets PREFIX-N.tar.gz. Default: this folder."),
     ] = None,
+    out: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="The same as FILE.")] = None,
     force: Annotated[bool, typer.Option("-f", "--force", help="Replace a file that is there.")] = False,
     best: _Best = False,
     prefix: _Prefix = None,
@@ -73,8 +74,10 @@ def export_car(
     """
     from drctl.operations.car_file import export_car as export
 
+    if file is not None and out is not None:
+        raise UsageError(f"{file} and -o {out} do not go together", expected="one", fix=f"drctl export-car {file}")
     choice = _choose(best, checkpoint, "export-car")
-    return export(invocation_of(ctx).load_project(), file, prefix=prefix, checkpoint=choice, force=force)
+    return export(invocation_of(ctx).load_project(), file or out, prefix=prefix, checkpoint=choice, force=force)
 
 
 def _choose(best: bool, checkpoint: str | None, command: str) -> str:

@@ -5,37 +5,54 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drctl.cli.context import invocation_of
-from drctl.errors import UsageError
+from drctl.errors import UnavailableError, UsageError
 from drctl.result import Message, Result
 
 if TYPE_CHECKING:
     from drctl.config.project import Project
 
 LINES = 100
+ALL_LINES = 100_000
+POLL_S = 0.5
 
 _Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on with new lines until the run has ended.")]
 _Lines = Annotated[int, typer.Option("--lines", min=0, help="How many of the last lines.")]
+_All = Annotated[bool, typer.Option("-a", "--all", help=f"Everything that is kept, up to {ALL_LINES} lines.")]
+_Wait = Annotated[float, typer.Option("-w", "--wait", metavar="SECONDS", min=0, help="How long to wait for a start.")]
 
 
-def logs_sagemaker(ctx: typer.Context, follow: _Follow = False, lines: _Lines = LINES) -> Result | None:
+def logs_sagemaker(
+    ctx: typer.Context, follow: _Follow = False, lines: _Lines = LINES, show_all: _All = False, wait: _Wait = 0.0
+) -> Result | None:
     """Show the log of the trainer (Sagemaker)."""
-    return _show(ctx, "trainer", None, is_following=follow, lines=lines)
+    lines = ALL_LINES if show_all else lines
+    return _show(ctx, "trainer", None, is_following=follow, lines=lines, wait_s=wait)
 
 
 def logs_robomaker(
     ctx: typer.Context,
-    number: Annotated[int, typer.Option("-n", "--number", min=0, help="Number of the worker, from 0.")] = 0,
+    number: Annotated[
+        int | None, typer.Option("-n", "--number", min=0, help="Number of the worker, from 0.", show_default="0")
+    ] = None,
     follow: _Follow = False,
     lines: _Lines = LINES,
+    show_all: _All = False,
+    wait: _Wait = 0.0,
+    from_one: Annotated[bool, typer.Option("--from-one", hidden=True, help="-n counts from 1.")] = False,
 ) -> Result | None:
     """Show the log of a worker (Robomaker)."""
-    return _show(ctx, "worker", number, is_following=follow, lines=lines)
+    lines = ALL_LINES if show_all else lines
+    if from_one and number == 0:
+        raise UsageError("there is no worker 0 where workers count from 1", fix="dr-logs-robomaker -n 1")
+    number = (number or 1) - 1 if from_one else number or 0
+    return _show(ctx, "worker", number, is_following=follow, lines=lines, wait_s=wait)
 
 
 def follow_one(project: Project, kind: str, number: int | None, *, lines: int = LINES) -> None:
@@ -71,13 +88,13 @@ def follow_all(project: Project) -> None:
             typer.echo(f"{name:<{width}} | {line}")
 
 
-def _show(ctx: typer.Context, kind: str, number: int | None, *, is_following: bool, lines: int) -> Result | None:
-    from drctl.operations.runs import open_log
-
+def _show(
+    ctx: typer.Context, kind: str, number: int | None, *, is_following: bool, lines: int, wait_s: float
+) -> Result | None:
     invocation = invocation_of(ctx)
     if is_following and invocation.output.format == "json":
         raise UsageError("-f and --output json do not go together", expected="one of them", fix="drctl logs-sagemaker")
-    found = open_log(invocation.load_project(), kind, number, lines=lines, is_following=is_following)
+    found = _open(invocation.load_project(), kind, number, is_following=is_following, lines=lines, wait_s=wait_s)
     if invocation.output.format == "json":
         return Result({"lines": list(found)})
     try:
@@ -86,6 +103,22 @@ def _show(ctx: typer.Context, kind: str, number: int | None, *, is_following: bo
     except KeyboardInterrupt:
         return Result(messages=(Message(""),))
     return None
+
+
+def _open(
+    project: Project, kind: str, number: int | None, *, is_following: bool, lines: int, wait_s: float
+) -> Iterator[str]:
+    """Open a log; what was not started yet is waited for."""
+    from drctl.operations.runs import open_log
+
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return open_log(project, kind, number, lines=lines, is_following=is_following)
+        except UnavailableError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(POLL_S)
 
 
 def register(app: typer.Typer) -> None:

@@ -13,6 +13,7 @@ from drctl.stack.plan import LogPolicy
 FOLDER = "logs"
 _POLL_S = 0.2
 _TAIL_BYTES = 65_536
+_LINE_BYTES = 200  # a long line; what is asked for in lines is read in bytes
 
 
 def log_path(run_folder: Path, part: str) -> Path:
@@ -70,12 +71,12 @@ def last_lines(path: Path, count: int) -> list[str]:
 
     Args:
         path: Newest file of the log; the one before it is read where that is not enough.
-        count: How many; at most what 64 KB of each file hold.
+        count: How many; at most what 64 KB of each file hold, or 200 bytes per line where that is more.
     """
     lines: list[str] = []
     for file in (path, path.with_name(f"{path.name}.1")):
         if len(lines) < count and file.exists():
-            lines = _tail(file) + lines
+            lines = _tail(file, max(_TAIL_BYTES, count * _LINE_BYTES)) + lines
     return lines[-count:] if count else []
 
 
@@ -115,10 +116,10 @@ def follow(path: Path, is_over: Callable[[], bool], *, lines: int) -> Iterator[s
             file.close()
 
 
-def _tail(path: Path) -> list[str]:
+def _tail(path: Path, size_bytes: int) -> list[str]:
     with path.open("rb") as file:
         size = file.seek(0, 2)
-        start = max(0, size - _TAIL_BYTES)
+        start = max(0, size - size_bytes)
         file.seek(start)
         lines = file.read().decode(errors="replace").splitlines()
     return lines[1:] if start else lines

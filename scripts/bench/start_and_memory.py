@@ -7,9 +7,7 @@ usage: start_and_memory.py [--starts 5] [--watch 60]   (DESIGN 8: floor 8 s and 
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from pathlib import Path
 
 from measure import emit, median, note
 from training_run import TrainingRun
@@ -29,22 +27,11 @@ def measure_memory(seconds: float) -> dict[str, float]:
     with TrainingRun({}) as run:
         run.start()
         while time.time() - run.entered < seconds and not run.status().get("outcome"):
-            state = json.loads(next((run.folder / "tmp").glob("run-*/state.json")).read_text())
-            pids = [state["supervisor"]["pid"], *(part["process"]["pid"] for part in state["parts"] if part["process"])]
-            sums = [_memory_mb(pid) for pid in pids]
-            peak["resident_mb"] = max(peak["resident_mb"], sum(resident for resident, _ in sums))
-            peak["proportional_mb"] = max(peak["proportional_mb"], sum(proportional for _, proportional in sums))
+            resident, proportional = run.memory_mb()
+            peak["resident_mb"] = max(peak["resident_mb"], resident)
+            peak["proportional_mb"] = max(peak["proportional_mb"], proportional)
             time.sleep(0.5)
     return peak
-
-
-def _memory_mb(pid: int) -> tuple[float, float]:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    except OSError:
-        return 0.0, 0.0
-    kilobytes = {name: float(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)}
-    return kilobytes["Rss"] * 1.024e-3, kilobytes["Pss"] * 1.024e-3
 
 
 def main() -> None:

@@ -94,6 +94,13 @@ class TrainingRun:
             time.sleep(0.1)
         return None
 
+    def memory_mb(self) -> tuple[float, float]:
+        """Return the sums of resident and of proportional memory of the run's processes, in MB (1e6 bytes)."""
+        state = json.loads(next((self.folder / "tmp").glob("run-*/state.json")).read_text())
+        pids = [state["supervisor"]["pid"], *(part["process"]["pid"] for part in state["parts"] if part["process"])]
+        sums = [_memory_mb(pid) for pid in pids]
+        return sum(resident for resident, _ in sums), sum(proportional for _, proportional in sums)
+
     @property
     def _model(self) -> Path:
         return self.folder / "data" / "bucket" / PREFIX / ".drctl"
@@ -104,3 +111,12 @@ class TrainingRun:
         except FileNotFoundError:
             return {}
         return content
+
+
+def _memory_mb(pid: int) -> tuple[float, float]:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except OSError:
+        return 0.0, 0.0
+    kilobytes = {name: float(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)}
+    return kilobytes["Rss"] * 1.024e-3, kilobytes["Pss"] * 1.024e-3

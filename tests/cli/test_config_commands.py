@@ -337,7 +337,7 @@ def test_explain_older_retired_and_derived_names(project, drctl):
     assert drctl("config", "explain", "DR_MINIO_URL")[1] == (
         "DR_MINIO_URL is worked out from DR_CLOUD and DR_REMOTE_MINIO_URL\n"
     )
-    assert "  available: with a later part: models\n" in drctl("config", "explain", "DR_QUIET_ACTIVATE")[1]
+    assert "  available: with a later part: models\n" in drctl("config", "explain", "DR_DROA_URL")[1]
 
 
 def test_explain_needs_no_project(tmp_path, drctl, monkeypatch):

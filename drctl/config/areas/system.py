@@ -63,7 +63,6 @@ class SystemSettings:
         False,
         "No summary when the shell functions are activated.",
         read_by="activate",
-        part="models",
         commands=("activate",),
     )
 
