@@ -14,6 +14,7 @@ ORDER = [
     ["cli", "__main__"],
     ["viewer"],
     ["operations"],
+    ["analysis"],
     ["status"],
     ["engines"],
     ["stack"],

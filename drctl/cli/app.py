@@ -25,6 +25,7 @@ from drctl.cli import (
     images,
     logs,
     models,
+    report,
     shell,
     status,
     tracks,
@@ -115,6 +116,7 @@ def _build() -> typer.Typer:
         files,
         models,
         car,
+        report,
         tracks,
         shell,
     )
