@@ -2,10 +2,11 @@
 
 ``health.py trainer FILE``: it listens on the port that its start file names.
 ``health.py worker FILE``: it is connected with the trainer that its ticket names.
+``health.py viewer FILE``: it answers on the port that its start file names.
 ``health.py store``: its S3 server answers.
 
-It runs every few seconds, so it imports little, and it looks at the kernel's list of connections instead of making one:
-a connection that says nothing would be a failed login in the trainer's link.
+It runs every few seconds, so it imports little, and for the link it looks at the kernel's list of connections instead
+of making one: a connection that says nothing would be a failed login there.
 """
 
 from __future__ import annotations
@@ -57,18 +58,34 @@ def worker(ticket_file: str) -> str | None:
     return f"no connection with the trainer at {endpoint}"
 
 
+def viewer(start_file: str) -> str | None:
+    """Return what is wrong with the viewer, or None; that it wants a token (403) is well."""
+    answer = ask(("127.0.0.1", json.loads(Path(start_file).read_text())["port"]), "/page/icon.svg")
+    return None if b" 200 " in answer or b" 403 " in answer else f"the viewer answered {answer[:20]!r}"
+
+
 def store() -> str | None:
     """Return what is wrong with the store, or None."""
-    with socket.create_connection(STORE_ADDRESS, TIMEOUT_S) as connection:
-        connection.settimeout(TIMEOUT_S)
-        connection.sendall(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        answer = connection.recv(64)
+    answer = ask(STORE_ADDRESS, "/healthz")
     return None if b" 200 " in answer else f"the S3 server answered {answer[:20]!r}"
+
+
+def ask(address: tuple[str, int], path: str) -> bytes:
+    """Return the beginning of what an HTTP server answers."""
+    with socket.create_connection(address, TIMEOUT_S) as connection:
+        connection.settimeout(TIMEOUT_S)
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        return connection.recv(64)
 
 
 def main(part: str, *arguments: str) -> int:
     """Print what is wrong and return the exit status: 0 for well."""
-    checks: dict[str, Callable[..., str | None]] = {"trainer": trainer, "worker": worker, "store": store}
+    checks: dict[str, Callable[..., str | None]] = {
+        "trainer": trainer,
+        "worker": worker,
+        "viewer": viewer,
+        "store": store,
+    }
     try:
         trouble = checks[part](*arguments)
     except (OSError, ValueError, KeyError) as error:

@@ -68,7 +68,10 @@ def start_training(
         from drctl.operations.dry_run import preview_training
 
         words = [f" --{name} {value}" for name, value in (("engine", engine), ("stack", stack)) if value is not None]
-        return replace(preview_training(project), next_steps=(f"drctl {COMMAND}{''.join(words)}",))
+        preview = preview_training(project)
+        if viewer:
+            preview, words = _preview_with_viewer(project, preview), [*words, " -v"]
+        return replace(preview, next_steps=(f"drctl {COMMAND}{''.join(words)}",))
     if force and not resume and not project.settings.local_s3_pretrained:
         raise UsageError(
             "-f is for --resume and for DR_LOCAL_S3_PRETRAINED=True alone",
@@ -117,6 +120,18 @@ def _with_viewer(project: Project, result: Result) -> Result:
         return replace(result, messages=(*result.messages, Message(text, "warning")))
     data = {**result.data, "viewer": found.data}
     return replace(result, data=data, messages=(*result.messages, *found.messages))
+
+
+def _preview_with_viewer(project: Project, preview: Result) -> Result:
+    from drctl.operations.viewer import preview_viewer
+
+    found = preview_viewer(project, with_store=False)
+    data = {
+        **preview.data,
+        "files": {**preview.data["files"], **found.data["files"]},
+        "commands": [*preview.data["commands"], *found.data["commands"]],
+    }
+    return replace(preview, data=data, messages=(*preview.messages, *found.messages))
 
 
 def _check_options(*, wipe: bool, resume: bool) -> None:

@@ -14,14 +14,23 @@ _Port = Annotated[
 ]
 
 
-def start_viewer(ctx: typer.Context, port: _Port = None) -> Result:
+def start_viewer(
+    ctx: typer.Context,
+    port: _Port = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show the files and commands of a start; nothing is started.")
+    ] = False,
+) -> Result:
     """Show cars, charts and races of this project's runs on a web page, and print its addresses.
 
-    It finds runs and workers by itself as they start and stop. Browsers of other machines need the link with its token.
+    It finds runs and workers by itself as they start and stop. Browsers of other machines need the link with its token,
+    and with DR_DOCKER_STYLE=compose, where the viewer of DR_RUN_ID runs in a container, every browser does.
     """
+    from drctl.operations.viewer import preview_viewer
     from drctl.operations.viewer import start_viewer as start
 
-    return start(invocation_of(ctx).load_project_to_start(), port=port)
+    project = invocation_of(ctx).load_project_to_start()
+    return preview_viewer(project, port=port) if dry_run else start(project, port=port)
 
 
 def stop_viewer(ctx: typer.Context) -> Result:

@@ -10,8 +10,8 @@ from drctl.engines.docker import ContainerFacts, Echo, list_containers, run_dock
 from drctl.engines.supervisor import EXIT_INTERRUPTED
 from drctl.errors import Problem
 from drctl.formats.log_lines import TERMINATION, WORKER_DONE, read_simapp_exception
-from drctl.stack.community_stack import SDK_FOLDER
-from drctl.stack.plan import RunPlan
+from drctl.stack.community_stack import SDK_FOLDER, STREAM_PORT
+from drctl.stack.plan import RunPlan, read_plan
 
 LOG_LINES: Final = 300
 """How many of the last lines are searched: an exception is followed by those of the programs that it takes along."""
@@ -75,6 +75,21 @@ def stop_launched_trainers(plan: RunPlan, echo: Echo) -> None:
     for name, environment in list_containers(_LAUNCHED_NAME).items():
         if wanted <= set(environment):
             run_docker(["rm", "--force", name], echo)
+
+
+def find_stream_port(run_folder: Path, part: str) -> str | None:
+    """Return where this machine reaches the streams of a part, as ``host:port``; None while it does not run.
+
+    Args:
+        run_folder: Of the run.
+        part: Such as ``worker-0``.
+    """
+    plan = read_plan(run_folder)
+    container = next((one.container for one in plan.parts if one.name == part), None) if plan else None
+    if container is None:
+        return None
+    found = run_docker(["port", container.name, f"{STREAM_PORT}/tcp"])
+    return next(iter(found.stdout.split()), None) if found.returncode == 0 else None
 
 
 def make_mounted_folders(plan: RunPlan) -> None:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import socket
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode
+import sys
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 from drctl.config.registry import refused_settings
-from drctl.engines.viewer_process import (
-    LOG_FILE,
-    ViewerState,
-    read_viewer,
-    start_viewer_process,
-    stop_viewer_process,
-)
+from drctl.engines.community_run import find_stream_port
+from drctl.engines.engine import Preview
+from drctl.engines.viewer_process import LOG_FILE, read_viewer, start_viewer_process, stop_viewer_process
 from drctl.errors import ConflictError, NotSupportedError, Problem, UnavailableError, UsageError
 from drctl.formats.stream_topics import TOPICS
-from drctl.link.listening import advertised_host
+from drctl.operations.container_viewer import (
+    check_container_viewer,
+    preview_container_viewer,
+    running_container_viewer,
+    start_container_viewer,
+    stop_container_viewer,
+    update_container_viewer,
+)
 from drctl.operations.containers import is_in_containers
+from drctl.operations.dry_run import describe_preview
 from drctl.operations.training import reachable_store
+from drctl.operations.viewer_page import check_port, describe_page, plan_viewer, provide_token, read_token
 from drctl.result import Message, Result
-from drctl.secrets import Secret, read_or_create_secret, write_secret
 from drctl.stack.viewer_plan import PLAN_FILE, VIEWER_FOLDER, ViewerPlan, read_viewer_plan, write_viewer_plan
 from drctl.status.run_status import read_run
 
@@ -32,10 +35,6 @@ if TYPE_CHECKING:
     from drctl.config.project import Project
 
 COMMAND: Final = "start-viewer"
-OPEN_TO_ALL: Final = "off"
-_EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - the viewer is for other machines too, and asks them for its token
-_TOKEN_FILE: Final = "viewer-token"  # noqa: S105 - a file's name
-_CHOSEN_TOKEN_FILE: Final = "viewer-token-chosen"  # noqa: S105 - likewise
 _PACKAGES: Final = ("starlette", "uvicorn")
 
 
@@ -47,14 +46,18 @@ def start_viewer(project: Project, *, port: int | None = None) -> Result:
         port: In place of ``DR_WEBVIEWER_PORT``.
 
     Returns:
-        ``urls``, ``port``, ``pid``, ``log``, ``was_running``; the addresses for other machines carry the token.
+        ``urls``, ``port``, ``pid`` and ``log`` of its process or ``container``, ``was_running``; addresses for browsers
+        that need the token carry it.
 
     Raises:
         DrctlError: Settings that do not work yet, a missing package, a port that is taken; nothing is started then.
     """
     check_viewer(project)
+    if is_in_containers(project):
+        return start_container_viewer(project, port=port)
     folder = viewer_folder(project)
-    plan, token = _plan_viewer(project, port)
+    plan = plan_viewer(project, port)
+    token = provide_token(project)
     running = read_viewer(folder)
     if running is not None:
         former = read_viewer_plan(folder / PLAN_FILE)
@@ -67,10 +70,41 @@ def start_viewer(project: Project, *, port: int | None = None) -> Result:
             )
         if former != plan:
             notes.append(Message("It was started with other settings; drctl update-viewer starts it anew", "warning"))
-        return _describe(former, token, running, folder, notes, was_running=True)
-    _check_port(plan.port, project)
+        return describe_page(former, token, notes, was_running=True, pid=running.process.pid, log=folder / LOG_FILE)
+    check_port(plan.port, project)
     state = start_viewer_process(folder, write_viewer_plan(plan, folder))
-    return _describe(plan, token, state, folder, [Message("The viewer runs", "success")], was_running=False)
+    notes = [Message("The viewer runs", "success")]
+    return describe_page(plan, token, notes, was_running=False, pid=state.process.pid, log=folder / LOG_FILE)
+
+
+def preview_viewer(project: Project, *, port: int | None = None, with_store: bool = True) -> Result:
+    """Tell which files and commands a start of the viewer would take; nothing is started.
+
+    Args:
+        project: The project.
+        port: See `start_viewer`.
+        with_store: Where runs are in containers: tell too how the store's server is started.
+
+    Returns:
+        ``engine``, ``run_id``, ``files``: text by path, ``commands``: argument lists.
+
+    Raises:
+        NotSupportedError: The settings ask for what it cannot do yet.
+    """
+    refuse_settings(project)
+    if is_in_containers(project):
+        previews = preview_container_viewer(project, port, with_store=with_store)
+    else:
+        path = viewer_folder(project) / PLAN_FILE
+        argv = (sys.executable, "-m", "drctl.viewer.main", str(path), "--state")
+        previews = [Preview({str(path): plan_viewer(project, port).to_text()}, (argv,))]
+    data = {
+        "engine": project.settings.docker_style,
+        "run_id": project.settings.run_id,
+        "files": {path: text for one in previews for path, text in one.files.items()},
+        "commands": [list(argv) for one in previews for argv in one.commands],
+    }
+    return Result(data, tuple(line for one in previews for line in describe_preview(one)), ("drctl start-viewer",))
 
 
 def stop_viewer(project: Project) -> Result:
@@ -83,6 +117,7 @@ def stop_viewer(project: Project) -> Result:
         FailedError: It cannot be ended.
     """
     was_running = stop_viewer_process(viewer_folder(project))
+    was_running = stop_container_viewer(project) or was_running
     text = "The viewer has ended" if was_running else "the viewer is not running"
     return Result({"was_running": was_running}, (Message(text, "success" if was_running else "info"),))
 
@@ -101,11 +136,13 @@ def update_viewer(project: Project, *, port: int | None = None) -> Result:
         DrctlError: See `start_viewer`; what ran before goes on unless it had to be stopped.
     """
     check_viewer(project)
+    if is_in_containers(project):
+        return update_container_viewer(project, port=port)
     folder = viewer_folder(project)
     running = read_viewer(folder)
-    plan, _ = _plan_viewer(project, port)
+    plan = plan_viewer(project, port)
     if running is not None and running.port != plan.port:
-        _check_port(plan.port, project)
+        check_port(plan.port, project)
     stop_viewer_process(folder)
     return start_viewer(project, port=port)
 
@@ -121,7 +158,8 @@ def view_stream(project: Project, *, worker: int, camera: str, width: int, quali
         quality: Of their JPEGs, 1 to 100.
 
     Returns:
-        ``worker`` and ``urls``: the worker's own, for this machine, and the viewer's when it runs.
+        ``worker`` and ``urls``: the worker's own where this machine reaches it, and the viewer's when it runs, with
+        the token where that one wants it.
 
     Raises:
         UsageError: There is no such camera.
@@ -133,25 +171,43 @@ def view_stream(project: Project, *, worker: int, camera: str, width: int, quali
             f"there is no camera {camera}", expected=", ".join(TOPICS), fix="drctl view-stream --camera overlay"
         )
     name = f"worker-{worker}"
-    status = read_run(project.run_folder, reachable_store(project))
-    views = status.trainer.get("workers", ()) if status is not None and status.is_running else ()
-    address = next((view["address"] for view in views if view["name"] == name), "")
-    if not address:
+    own, page = _own_address(project, name), _page_of(project)
+    if own is None:
         raise UnavailableError(
             f"{name} of run {project.settings.run_id} streams nothing now",
             expected="a run with this worker",
             fix="drctl status",
         )
-    query = urlencode({"topic": topic, "width": width, "quality": quality}, safe="/")
-    urls = []
-    if not is_in_containers(project):
-        urls.append(f"http://{address}/stream?{query}")
-    running = read_viewer(viewer_folder(project))
-    if running is not None:
+    query = {"topic": topic, "width": str(width), "quality": str(quality)}
+    urls = [f"http://{own}/stream?{urlencode(query, safe='/')}"] if own else []
+    if page is not None:
+        token = None if page.is_loopback_free else read_token(page)
+        guarded = query if token is None else {**query, "token": token.reveal()}
         path = f"runs/{project.settings.run_id}/workers/{name}/stream"
-        urls.append(f"http://127.0.0.1:{running.port}/{path}?{query}")
-    steps = () if running is not None else ("drctl start-viewer",)
-    return Result({"worker": name, "urls": urls}, tuple(Message(url) for url in urls), steps)
+        urls.append(f"http://127.0.0.1:{page.port}/{path}?{urlencode(guarded, safe='/')}")
+    lines = tuple(Message(url) for url in urls) or (
+        Message("A worker in a container is seen through the viewer alone"),
+    )
+    return Result({"worker": name, "urls": urls}, lines, () if page is not None else ("drctl start-viewer",))
+
+
+def _own_address(project: Project, name: str) -> str | None:
+    """Return where this machine reaches a worker's streams; empty where only the viewer does, None for nowhere."""
+    status = read_run(project.run_folder, reachable_store(project))
+    if status is None or not status.is_running:
+        return None
+    if status.stack == "community":
+        return find_stream_port(project.run_folder, name)
+    address = next((view["address"] for view in status.trainer.get("workers", ()) if view["name"] == name), None)
+    return address and ("" if is_in_containers(project) else str(address))
+
+
+def _page_of(project: Project) -> ViewerPlan | None:
+    """Return the viewer that shows the project's run, where one runs."""
+    if is_in_containers(project):
+        return running_container_viewer(project)
+    folder = viewer_folder(project)
+    return read_viewer_plan(folder / PLAN_FILE) if read_viewer(folder) is not None else None
 
 
 def viewer_folder(project: Project) -> Path:
@@ -164,21 +220,12 @@ def check_viewer(project: Project) -> None:
 
     Raises:
         NotSupportedError: The settings ask for what it cannot do yet.
-        UnavailableError: Packages are missing.
+        UnavailableError: Packages, Docker or an image are missing.
     """
-    problems = refused_settings(project.settings, COMMAND)
-    if project.settings.docker_style != "process":
-        problems = [
-            *problems,
-            Problem(
-                f"DR_DOCKER_STYLE is {project.settings.docker_style}; the viewer does not show runs in containers yet",
-                where=str(project.settings.origin("DR_DOCKER_STYLE")),
-                expected="process",
-                fix="drctl start-viewer --set DR_DOCKER_STYLE=process shows the runs of this machine's processes",
-            ),
-        ]
-    if problems:
-        raise NotSupportedError.from_problems(problems)
+    refuse_settings(project)
+    if is_in_containers(project):
+        check_container_viewer(project)
+        return
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise UnavailableError(
@@ -188,85 +235,22 @@ def check_viewer(project: Project) -> None:
         )
 
 
-def _plan_viewer(project: Project, port: int | None) -> tuple[ViewerPlan, Secret | None]:
-    settings = project.settings
-    token_file = _provide_token(project)
-    cameras = {
-        "overlay": settings.camera_kvs_enable,
-        "chase": settings.camera_main_enable,
-        "top": settings.camera_sub_enable,
-        "onboard": True,
-    }
-    plan = ViewerPlan(
-        root=str(project.root),
-        engine=settings.docker_style,
-        run_id=None,
-        host=_EVERYWHERE,
-        port=port or settings.webviewer_port,
-        token_file=None if token_file is None else str(token_file),
-        is_loopback_free=True,
-        cameras=tuple(name for name, is_offered in cameras.items() if is_offered),
-        has_details=settings.enable_extra_kvs_overlay,
-        car_color=settings.car_color,
-    )
-    return plan, None if token_file is None else Secret(token_file.read_text().strip())
+def refuse_settings(project: Project) -> None:
+    """Make sure that the settings ask for nothing that the viewer cannot do yet.
 
-
-def _provide_token(project: Project) -> Path | None:
-    """Write down the token that the setting names, or a random one, and return the file; None for no token at all."""
-    wanted = project.settings.webviewer_token
-    if wanted is not None and wanted.reveal().lower() == OPEN_TO_ALL:
-        return None
-    if wanted is not None:
-        path = project.secrets_folder / _CHOSEN_TOKEN_FILE
-        write_secret(path, wanted)
-        return path
-    path = project.secrets_folder / _TOKEN_FILE
-    read_or_create_secret(path)
-    return path
-
-
-def _check_port(port: int, project: Project) -> None:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_EVERYWHERE, port))
-        except OSError as error:
-            raise UnavailableError(
-                f"port {port} cannot be used: {error.strerror}",
-                where=str(project.settings.origin("DR_WEBVIEWER_PORT")),
-                expected="a free port",
-                fix=f"drctl start-viewer -p {port + 1}",
-            ) from error
-
-
-def _describe(
-    plan: ViewerPlan,
-    token: Secret | None,
-    state: ViewerState,
-    folder: Path,
-    notes: list[Message],
-    *,
-    was_running: bool,
-) -> Result:
-    here, there = viewer_urls(plan, token)
-    data: dict[str, Any] = {
-        "urls": [here, there],
-        "port": plan.port,
-        "pid": state.process.pid,
-        "log": str(folder / LOG_FILE),
-        "was_running": was_running,
-    }
-    lines = [
-        Message(f"  on this machine:     {here}"),
-        Message(f"  from other machines: {there}"),
-        Message(f"  (a firewall or security group in between must let TCP port {plan.port} through)"),
-    ]
-    return Result(data, (*notes, *lines), ("drctl view-stream", "drctl stop-viewer"))
-
-
-def viewer_urls(plan: ViewerPlan, token: Secret | None) -> tuple[str, str]:
-    """Return the page's address for browsers of this machine and for others."""
-    query = f"?token={quote(token.reveal(), safe='')}" if token is not None else ""
-    here = "" if plan.is_loopback_free else query
-    return f"http://127.0.0.1:{plan.port}/{here}", f"http://{advertised_host('')}:{plan.port}/{query}"
+    Raises:
+        NotSupportedError: They do.
+    """
+    problems = refused_settings(project.settings, COMMAND)
+    if project.settings.docker_style != "process" and not is_in_containers(project):
+        problems = [
+            *problems,
+            Problem(
+                f"DR_DOCKER_STYLE is {project.settings.docker_style}; the viewer does not show runs of it yet",
+                where=str(project.settings.origin("DR_DOCKER_STYLE")),
+                expected="process or compose",
+                fix="drctl start-viewer --set DR_DOCKER_STYLE=process shows the runs of this machine's processes",
+            ),
+        ]
+    if problems:
+        raise NotSupportedError.from_problems(problems)

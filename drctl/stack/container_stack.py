@@ -45,7 +45,7 @@ STORE_KEYS_INSIDE: Final = f"{_SECRETS_INSIDE}/store_keys"
 _KERNELS_INSIDE: Final = "/var/cache/drctl"
 
 # The address that tells a machine's role is one hop further from a container (contract 3.1).
-_PATIENCE_WITH_ROLE: Final = {"AWS_METADATA_SERVICE_TIMEOUT": "3", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5"}
+PATIENCE_WITH_ROLE: Final = {"AWS_METADATA_SERVICE_TIMEOUT": "3", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5"}
 
 # Room for what a run may grow to; the default run takes an eighth of it.
 _TRAINER_MEMORY: Final = "8g"
@@ -197,7 +197,7 @@ def evaluation_plan(
         entrypoint=("python", "-m", "drctl.operations.evaluation_part"),
         has_health_check=False,
     )
-    environment = {"TZ": timezone, **({} if host.store_keys else _PATIENCE_WITH_ROLE)}
+    environment = {"TZ": timezone, **({} if host.store_keys else PATIENCE_WITH_ROLE)}
     return EvaluationPlan(
         run_id=settings.run_id,
         run_token=run_token,
@@ -231,7 +231,7 @@ def _trainer(spec: TrainerSpec, folders: RunFolders, host: ContainerHost) -> Par
     )
     environment = {"OMP_NUM_THREADS": str(usable_cores()), **allocator_environment()}
     if host.store_keys is None:
-        environment |= _PATIENCE_WITH_ROLE
+        environment |= PATIENCE_WITH_ROLE
     return Part("trainer", "trainer", (), environment, container=container)
 
 

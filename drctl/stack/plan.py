@@ -22,7 +22,7 @@ LINK_PORT_BASE = 7300
 PARENT_PID = "{parent_pid}"
 """Stands in an argument list for the process id of whoever starts the part."""
 
-PartKind = Literal["trainer", "worker", "evaluation"]
+PartKind = Literal["trainer", "worker", "evaluation", "viewer"]
 JobKind = Literal["training", "evaluation"]
 
 

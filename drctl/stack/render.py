@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from drctl.stack.plan import EvaluationPlan, Part, RunPlan
     from drctl.stack.store_server import StoreServer
+    from drctl.stack.viewer_container import ViewerContainer
 
 
 def render_run(plan: RunPlan) -> str:
@@ -30,6 +31,11 @@ def render_run(plan: RunPlan) -> str:
 def render_evaluation(plan: EvaluationPlan) -> str:
     """Return the compose file of an evaluation."""
     return _render("evaluation.yml.j2", plan=plan, network=NETWORK, kernels=evaluation_kernels(plan))
+
+
+def render_viewer(plan: ViewerContainer) -> str:
+    """Return the compose file of a run's viewer."""
+    return _render("viewer.yml.j2", plan=plan, network=NETWORK)
 
 
 def kernel_volume(plan: RunPlan) -> str:

@@ -31,6 +31,7 @@ class ViewerPlan:
         cameras: Pictures to offer: ``overlay``, ``chase``, ``top``, ``onboard``.
         has_details: The overlay shows more about the training.
         car_color: Of the cars in the pictures.
+        store: Where runs that do not say it keep their files, as `StoreLocation.to_json` gives it; None for nowhere.
     """
 
     root: str
@@ -43,10 +44,15 @@ class ViewerPlan:
     cameras: tuple[str, ...]
     has_details: bool
     car_color: str
+    store: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the mapping that `from_json` reads."""
         return asdict(self)
+
+    def to_text(self) -> str:
+        """Return the text of its start file."""
+        return json.dumps(self.to_json(), indent=1) + "\n"
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ViewerPlan:
@@ -69,7 +75,7 @@ def write_viewer_plan(plan: ViewerPlan, folder: Path) -> Path:
     """Write a plan into the viewer's folder and return the file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / PLAN_FILE
-    path.write_text(json.dumps(plan.to_json(), indent=1) + "\n")
+    path.write_text(plan.to_text())
     return path
 
 

@@ -89,7 +89,9 @@ class Access:
         if given:
             if not self._is_token(given[-1]):
                 return _refuse("The token in this address is not the right one.")
-            return self._welcome(scope, [(name, value) for name, value in query if name != TOKEN])
+            if scope["path"] != "/":  # a stream or file, maybe for a player that keeps no cookies
+                return None
+            return self._welcome([(name, value) for name, value in query if name != TOKEN])
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return None if self._is_token(bearer) else _refuse("The token of this request is not the right one.")
@@ -111,11 +113,9 @@ class Access:
             return False
         return cookie is not None and hmac.compare_digest(cookie.value.encode(), self._cookie_value().encode())
 
-    def _welcome(self, scope: Scope, query: list[tuple[str, str]]) -> Response:
-        """Send the browser to the same address without the token, with a cookie in its place."""
-        path = "/" + scope["path"].lstrip("/")  # two slashes would name another machine
-        target = f"{path}?{urlencode(query)}" if query else path
-        response = RedirectResponse(target, 303)
+    def _welcome(self, query: list[tuple[str, str]]) -> Response:
+        """Send the browser to the page's address without the token, with a cookie in its place."""
+        response = RedirectResponse(f"/?{urlencode(query)}" if query else "/", 303)
         response.set_cookie(self._cookie, self._cookie_value(), max_age=_YEAR_S, httponly=True, samesite="lax")
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -83,6 +83,22 @@ def test_store_is_well_when_its_server_says_so(answer, status, health, listener,
     assert asked[0].startswith(b"GET /healthz HTTP/1.0\r\n")
 
 
+@pytest.mark.parametrize(
+    ("answer", "status"), [(b"HTTP/1.1 200 OK\r\n", 0), (b"HTTP/1.1 403 Forbidden\r\n", 0), (b"HTTP/1.1 500 No\r\n", 1)]
+)
+def test_viewer_is_well_when_it_answers(answer, status, health, listener, tmp_path):
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(100)
+            connection.sendall(answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert health.main("viewer", write(tmp_path / "viewer.json", port=listener.getsockname()[1])) == status
+    thread.join()
+
+
 def test_missing_and_damaged_files_are_told_and_not_raised(health, tmp_path, capsys):
     assert health.main("worker", str(tmp_path / "join")) == 1
     assert health.main("trainer", write(tmp_path / "trainer.json", other=1)) == 1

@@ -6,9 +6,11 @@ import socket
 import stat
 
 import pytest
+from conftest import free_ports
 
-from drctl.errors import NotSupportedError, UnavailableError, UsageError
-from drctl.operations.viewer import start_viewer, stop_viewer, view_stream, viewer_urls
+from drctl.errors import UnavailableError, UsageError
+from drctl.operations.viewer import start_viewer, stop_viewer, view_stream
+from drctl.operations.viewer_page import viewer_urls
 from drctl.secrets import Secret
 from drctl.stack.viewer_plan import ViewerPlan
 
@@ -16,14 +18,6 @@ from drctl.stack.viewer_plan import ViewerPlan
 def one_problem(raised):
     (problem,) = raised.value.problems
     return problem
-
-
-def test_runs_in_containers_are_refused_by_name(make_project):
-    with pytest.raises(NotSupportedError) as raised:
-        start_viewer(make_project(docker_style="compose"))
-    problem = one_problem(raised)
-    assert problem.what == "DR_DOCKER_STYLE is compose; the viewer does not show runs in containers yet"
-    assert problem.expected == "process"
 
 
 def test_a_port_that_is_taken_is_named_before_anything_starts(make_project):
@@ -41,8 +35,8 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(make_project):
 
 
 def test_the_token_is_kept_for_its_owner_alone(make_project, monkeypatch):
-    monkeypatch.setattr("drctl.operations.viewer._check_port", lambda *_: 1 / 0)
-    project = make_project()
+    monkeypatch.setattr("drctl.operations.viewer.start_viewer_process", lambda *_: 1 / 0)
+    project = make_project(webviewer_port=free_ports(1)[0])
     with pytest.raises(ZeroDivisionError):
         start_viewer(project)
     file = project.secrets_folder / "viewer-token"

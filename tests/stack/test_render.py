@@ -27,12 +27,15 @@ from drctl.stack.container_stack import (
 from drctl.stack.drctl_stack import RunFolders, trainer_spec
 from drctl.stack.plan import CloudWatch, RunPlan
 from drctl.stack.store_server import MinioFiles, minio_reference, minio_server, minio_warning, own_server
+from drctl.stack.viewer_container import viewer_container
+from drctl.stack.viewer_plan import ViewerPlan
 from drctl.storage.location import StoreLocation
 
 GOLDEN = Path(__file__).parent / "golden"
 FOLDERS = RunFolders(Path("/home/ann/car"), Path("/home/ann/car/tmp/run-3"), Path("/home/ann/car/tmp/secrets"))
 KEYS = FOLDERS.secrets_folder / "store-keys.json"
 IMAGES = Images("drctl/trainer:1.2.3", "drctl/worker:1.2.3")
+TOKEN_FILE = str(KEYS.with_name("viewer-token"))
 OWN_STORE = own_server("drctl/store:1.2.3", 1000, KEYS)
 MINIO_FILES = MinioFiles(
     Path("/home/ann/car/data/minio"), KEYS.with_name("minio-user"), KEYS.with_name("minio-password")
@@ -67,6 +70,14 @@ def make_evaluation():
     )
 
 
+def make_viewer(store_keys=KEYS, token_file=TOKEN_FILE):
+    told = ViewerPlan(
+        *("/home/ann/car", "compose", None, "0.0.0.0", 8100, token_file, True, ("overlay",), False, "Red"),
+        store=INSIDE.to_json(),
+    )
+    return viewer_container(told, run_id=3, image="drctl/viewer:1.2.3", user_id=1000, store_keys=store_keys)
+
+
 def render_store(project="/home/ann/car", server=OWN_STORE):
     return render.render_store(server, Path(project))
 
@@ -85,6 +96,7 @@ RENDERED = {
     "run": lambda: render.render_run(make_plan()),
     "run-gpu-cloudwatch-link": lambda: render.render_run(make_plan(workers=1, host=ELSEWHERE)),
     "evaluation": lambda: render.render_evaluation(make_evaluation()),
+    "viewer": lambda: render.render_viewer(make_viewer()),
     "store": render_store,
     # MinIO's image was never run by these tests: the block is what its documentation asks for.
     "minio": lambda: render_store(server=MINIO),
@@ -120,8 +132,10 @@ def test_names_that_tools_look_for(run_id):
 def test_every_container_is_hardened():
     store = yaml.safe_load(render_store())["services"]["minio"]
     evaluation = yaml.safe_load(RENDERED["evaluation"]())["services"]["robomaker"]
-    assert evaluation["restart"] == "no"
-    for service in (*services(make_plan()).values(), store, {**evaluation, "restart": "on-failure"}):
+    viewer = yaml.safe_load(RENDERED["viewer"]())["services"]["viewer"]
+    assert (evaluation["restart"], viewer["restart"]) == ("no", "unless-stopped")
+    others = ({**service, "restart": "on-failure"} for service in (evaluation, viewer))
+    for service in (*services(make_plan()).values(), store, *others):
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["read_only"] is service["init"] is True
@@ -138,6 +152,25 @@ def test_nobody_outside_reaches_a_port():
     assert not any("ports" in service for service in services(make_plan()).values())
     (port,) = yaml.safe_load(render_store())["services"]["minio"]["ports"]
     assert port == {"target": 9000, "published": "9000", "host_ip": "127.0.0.1"}
+
+
+def test_the_viewer_is_for_everybody_with_a_token_and_changes_nothing():
+    plan = make_viewer()
+    (service,) = yaml.safe_load(render.render_viewer(plan))["services"].values()
+    assert service["container_name"] == plan.compose_project == "deepracer-3-viewer"
+    assert service["ports"] == [{"target": 8100, "published": "8100", "host_ip": "0.0.0.0"}]
+    assert all(mount["read_only"] for mount in service["volumes"])
+    inside = {mount["target"]: mount["source"] for mount in service["volumes"]}
+    told = plan.viewer
+    assert inside[told.token_file] == TOKEN_FILE
+    assert inside[told.store["keys_file"]] == str(KEYS)
+    assert inside[f"{told.root}/tmp/run-3"] == "/home/ann/car/tmp/run-3"
+    assert (told.is_loopback_free, told.run_id) == (False, 3)
+
+    open_to_all = make_viewer(store_keys=None, token_file=None)
+    assert open_to_all.viewer.token_file is None
+    assert len(open_to_all.part.container.mounts) == len(service["volumes"]) - 2
+    assert open_to_all.part.environment["AWS_METADATA_SERVICE_NUM_ATTEMPTS"] == "5"
 
 
 def test_minio_is_reached_from_this_machine_alone_and_shows_no_key():
