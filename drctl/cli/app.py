@@ -25,6 +25,7 @@ from drctl.cli import (
     images,
     logs,
     models,
+    prune,
     report,
     shell,
     status,
@@ -117,6 +118,7 @@ def _build() -> typer.Typer:
         models,
         car,
         report,
+        prune,
         tracks,
         shell,
     )

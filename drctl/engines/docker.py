@@ -22,6 +22,7 @@ PROJECT_LABEL: Final = "com.docker.compose.project"
 OWNER_LABEL: Final = "drctl.project"
 PART_LABEL: Final = "drctl.part"
 KERNELS_LABEL: Final = "drctl.kernels"
+TITLE_LABEL: Final = "org.opencontainers.image.title"
 
 _LIMIT_S: Final = 180.0
 _TAIL_LINES: Final = 8
@@ -180,6 +181,45 @@ def _subnets(facts: Mapping[str, Any]) -> list[IPv4Network]:
 def volume_argv(name: str, *labels: str) -> list[str]:
     """Return the command, behind ``docker``, that makes a named volume."""
     return ["volume", "create", *(f"--label={label}" for label in labels), name]
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """An image that no name leads to any more.
+
+    Attributes:
+        id: First twelve digits.
+        title: What it says it is.
+        size_bytes: Space it takes, layers that others use included.
+    """
+
+    id: str
+    title: str
+    size_bytes: int
+
+
+def list_dangling(title: str) -> list[ImageFacts]:
+    """Return the images without a name whose title begins with a text.
+
+    Raises:
+        UnavailableError: Docker does not answer.
+    """
+    check_docker()
+    found = [one.attrs for one in open_client().images.list(filters={"dangling": True})]
+    images = [
+        ImageFacts(
+            facts["Id"].removeprefix("sha256:")[:12],
+            ((facts["Config"] or {}).get("Labels") or {}).get(TITLE_LABEL, ""),
+            facts["Size"],
+        )
+        for facts in found
+    ]
+    return [image for image in images if image.title.startswith(title)]
+
+
+def remove_image(image: str) -> bool:
+    """Remove an image; False when a container uses it."""
+    return run_docker(["image", "rm", image]).returncode == 0
 
 
 def image_label(name: str, label: str) -> str:

@@ -4,7 +4,8 @@ An entry of the trash is a folder ``.trash/<id>/``: ``entry.json`` says what it 
 holds the objects. Each step that could lose something waits for a record in the store of the step before:
 
 copying -> (all copies are there) -> deleting -> (all sources are gone) -> complete
-        -> restoring -> (everything is back) -> restored -> (entry removed)
+complete -> restoring -> (everything is back) -> restored -> (entry removed)
+complete -> discarded -> (entry removed)
 
 A crash anywhere leaves every object at its old place or in the trash. Moving the same prefix again completes an
 interrupted move; restoring the entry takes it back.
@@ -17,7 +18,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from drctl.errors import (
     ConflictError,
@@ -35,7 +36,9 @@ ENTRY_VERSION = 1
 NAMED_MAX = 5
 """How many objects in the way an error names."""
 
-State = Literal["copying", "deleting", "complete", "restoring", "restored"]
+State = Literal["copying", "deleting", "complete", "restoring", "restored", "discarded"]
+_OVER: Final = ("restored", "discarded")
+"""States of entries that nobody sees any more; what is left of one is removed by whoever comes by."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def move_to_trash(store: ObjectStore, prefix: str, reason: str) -> TrashEntry:
     cleaned = folder.rstrip("/")
     completed = None
     for record in _read_all(store):
-        if record.state == "restored":
+        if record.state in _OVER:
             _remove(store, record)
         elif record.prefix == cleaned and record.state in ("copying", "deleting"):
             completed = _advance(store, _list_again(store, record))
@@ -129,7 +132,7 @@ def move_to_trash(store: ObjectStore, prefix: str, reason: str) -> TrashEntry:
 
 def list_trash(store: ObjectStore) -> list[TrashEntry]:
     """Return what is in the trash, the newest entry first; folders without a readable record are left out."""
-    return [record.entry() for record in _read_all(store) if record.state != "restored"]
+    return [record.entry() for record in _read_all(store) if record.state not in _OVER]
 
 
 def restore(store: ObjectStore, entry_id: str | None = None) -> TrashEntry:
@@ -163,6 +166,32 @@ def restore(store: ObjectStore, entry_id: str | None = None) -> TrashEntry:
     record = _write(store, replace(record, state="restored"))
     _remove(store, record)
     return record.entry()
+
+
+def discard(store: ObjectStore, entry_id: str) -> bool:
+    """Delete an entry of the trash for good.
+
+    Args:
+        store: The bucket.
+        entry_id: Which; only a complete one, because an interrupted move or restore still has what nobody else has.
+
+    Returns:
+        Whether it was deleted: not one that is gone, incomplete, or that somebody brings back at this moment.
+
+    Raises:
+        UnavailableError: The store does not answer; what is left is deleted by the next command that reads the trash.
+    """
+    key = f"{TRASH}/{entry_id}/entry.json"
+    try:
+        data, version = store.get_versioned(key)
+        record = _parse(data)
+        if record.state != "complete":
+            return False
+        record = _write(store, replace(record, state="discarded"), if_version=version)
+    except (ObjectNotFoundError, PreconditionFailedError, FormatError):
+        return False
+    _remove(store, record)
+    return True
 
 
 def _list_sources(store: ObjectStore, prefix: str) -> tuple[_Moved, ...]:
@@ -216,7 +245,7 @@ def _copy_to_trash(store: ObjectStore, record: _Record, moved: _Moved) -> bool:
 def _choose(store: ObjectStore, entry_id: str | None) -> _Record:
     records = []
     for record in _read_all(store):
-        if record.state == "restored":
+        if record.state in _OVER:
             _remove(store, record)
         else:
             records.append(record)
@@ -285,7 +314,7 @@ def _order(entry_id: str) -> tuple[str, int]:
     return stamp, int(number) if number.isdigit() else 0
 
 
-def _write(store: ObjectStore, record: _Record, *, is_new: bool = False) -> _Record:
+def _write(store: ObjectStore, record: _Record, *, is_new: bool = False, if_version: str | None = None) -> _Record:
     data = {
         "version": ENTRY_VERSION,
         "id": record.id,
@@ -295,7 +324,9 @@ def _write(store: ObjectStore, record: _Record, *, is_new: bool = False) -> _Rec
         "state": record.state,
         "objects": [[moved.name, moved.size_bytes, moved.version] for moved in record.objects],
     }
-    store.put(f"{record.folder}/entry.json", json.dumps(data, indent=1).encode(), if_absent=is_new)
+    store.put(
+        f"{record.folder}/entry.json", json.dumps(data, indent=1).encode(), if_absent=is_new, if_version=if_version
+    )
     return record
 
 

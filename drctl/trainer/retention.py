@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 RECENT = 10
 """The newest checkpoints that always stay."""
+
+UNTRAINED = 0
+"""The checkpoint that was there before anything was learned."""
 
 OPTIMIZERS = 2
 """The newest checkpoints whose optimiser state stays: one to resume from, one in case that it is damaged."""
@@ -15,9 +18,9 @@ OPTIMIZERS = 2
 def checkpoints_to_drop(sizes: Mapping[int, int], best: int, budget_bytes: float) -> list[int]:
     """Choose the checkpoints to delete so that the rest fits a budget.
 
-    The best, the first and the last ten always stay, also beyond the budget. Of the others the most redundant goes
-    first: the one whose two neighbours are closest in age on a logarithmic scale, so what remains is dense near the
-    end and sparse before.
+    The best and the last ten always stay, also beyond the budget. Of the others the untrained network, number 0, goes
+    first, then the most redundant: the one whose two neighbours are closest in age on a logarithmic scale, so what
+    remains is dense near the end and sparse before. The oldest, from which the history counts, goes last.
 
     Args:
         sizes: Bytes of each stored checkpoint by number.
@@ -29,13 +32,11 @@ def checkpoints_to_drop(sizes: Mapping[int, int], best: int, budget_bytes: float
     """
     newest = max(sizes)
     kept = sorted(sizes)
-    protected = {*kept[-RECENT:], kept[0], best}
+    protected = {*kept[-RECENT:], best}
     dropped = []
     while sum(sizes[number] for number in kept) > budget_bytes:
         redundancy = {
-            number: _log_age(newest, kept[place - 1]) - _log_age(newest, kept[place + 1])
-            for place, number in enumerate(kept)
-            if number not in protected
+            number: _redundancy(newest, kept, place) for place, number in enumerate(kept) if number not in protected
         }
         if not redundancy:
             break
@@ -43,6 +44,15 @@ def checkpoints_to_drop(sizes: Mapping[int, int], best: int, budget_bytes: float
         kept.remove(victim)
         dropped.append(victim)
     return sorted(dropped)
+
+
+def _redundancy(newest: int, kept: Sequence[int], place: int) -> float:
+    """Return how far apart a checkpoint's neighbours are in logarithmic age: the less, the sooner it goes."""
+    if kept[place] == UNTRAINED:
+        return -math.inf
+    if place == 0:
+        return math.inf
+    return _log_age(newest, kept[place - 1]) - _log_age(newest, kept[place + 1])
 
 
 def _log_age(newest: int, number: int) -> float:

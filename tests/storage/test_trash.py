@@ -11,7 +11,7 @@ import pytest
 from drctl.errors import ConflictError, ObjectNotFoundError, UsageError
 from drctl.storage import directory
 from drctl.storage.directory import DirectoryStore
-from drctl.storage.trash import list_trash, move_to_trash, restore
+from drctl.storage.trash import discard, list_trash, move_to_trash, restore
 
 MODEL = {"v1/model/model_0.pb": b"graph", "v1/ip/done": b"", "v1/reward.py": b"pass"}
 OTHERS = {"v10/model/model_0.pb": b"another", "v1.txt": b"not below v1"}
@@ -257,3 +257,36 @@ def test_an_entry_that_lacks_objects_is_refused(tmp_path):
     with pytest.raises(ObjectNotFoundError, match=f"the trash lacks 1 of the 3 objects of {entry.id}"):
         restore(store)
     assert outside_trash(store) == OTHERS
+
+
+def test_a_discarded_entry_is_whole_or_gone_whenever_it_is_killed(store):
+    for life in itertools.count():
+        put_all(store, MODEL)
+        entry = move_to_trash(store, "v1", "test")
+        with contextlib.suppress(Killed):
+            discard(MortalStore(store, life), entry.id)
+        if list_trash(store):
+            restore(store, entry.id)
+            assert content(store) == MODEL
+            continue
+        is_over = not content(store)
+        store.put("v2/a", b"1")
+        move_to_trash(store, "v2", "whoever comes by removes the rest")
+        assert sorted(content(store).values()).count(b"1") == len(content(store)) - 1  # the other one is its record
+        assert discard(store, list_trash(store)[0].id)
+        assert content(store) == {}
+        if is_over:
+            break
+    assert life > 3
+    assert discard(store, "20200101000000-1") is False
+
+
+def test_an_interrupted_move_is_not_discarded(store):
+    put_all(store, MODEL)
+    with contextlib.suppress(Killed):
+        move_to_trash(MortalStore(store, 6), "v1", "test")
+    (entry,) = list_trash(store)
+    assert not entry.is_complete
+    assert discard(store, entry.id) is False
+    restore(store, entry.id)
+    assert outside_trash(store) == MODEL

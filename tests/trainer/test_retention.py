@@ -7,9 +7,17 @@ def test_nothing_goes_within_the_budget():
     assert checkpoints_to_drop(dict.fromkeys(range(30), 10), best=3, budget_bytes=300) == []
 
 
-def test_the_best_the_first_and_the_newest_stay_even_beyond_the_budget():
+def test_the_best_and_the_newest_stay_even_beyond_the_budget():
     dropped = checkpoints_to_drop(dict.fromkeys(range(40), 10), best=3, budget_bytes=0)
-    assert set(range(40)) - set(dropped) == {0, 3, *range(40 - RECENT, 40)}
+    assert set(range(40)) - set(dropped) == {3, *range(40 - RECENT, 40)}
+
+
+def test_the_untrained_network_goes_first_and_the_oldest_trained_one_last():
+    sizes = dict.fromkeys(range(40), 10)
+    assert checkpoints_to_drop(sizes, best=39, budget_bytes=390) == [0]
+    assert 1 not in checkpoints_to_drop(sizes, best=39, budget_bytes=110)
+    assert 1 in checkpoints_to_drop(sizes, best=39, budget_bytes=100)
+    assert checkpoints_to_drop(dict.fromkeys(range(5), 10), best=0, budget_bytes=0) == []
 
 
 def test_what_remains_is_dense_near_the_end_and_sparse_before():
