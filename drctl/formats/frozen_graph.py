@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from drctl.formats.feature_order import to_channels_last
 from drctl.formats.network_layout import (
     INPUT_SCOPE,
     OUTPUT_NODE,
@@ -102,17 +103,6 @@ class _Features:
     @property
     def size(self) -> int:
         return sum(prod(shape) for shape in self.shapes)
-
-    def reorder(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Move a layer's inputs from torch's order, channels first, to TensorFlow's, channels last."""
-        ends = np.cumsum([prod(shape) for shape in self.shapes])
-        parts = np.split(matrix, ends[:-1], axis=1)
-        units = len(matrix)
-        moved = [
-            np.moveaxis(part.reshape(units, *shape), 1, -1).reshape(units, -1)
-            for part, shape in zip(parts, self.shapes, strict=True)
-        ]
-        return np.concatenate(moved, axis=1)
 
 
 class _Graph:
@@ -312,7 +302,7 @@ def _write_dense(
 ) -> _Features:
     matrix = _take(weights, f"{weight}.weight", (units, features.size))
     bias = _take(weights, f"{weight}.bias", (units,))
-    kernel_node = graph.variable(f"{name}/kernel", features.reorder(matrix).T)
+    kernel_node = graph.variable(f"{name}/kernel", to_channels_last(matrix, features.shapes).T)
     bias_node = graph.variable(f"{name}/bias", bias)
     node = graph.add(
         "MatMul",

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Final, Literal
 
 from drctl.errors import FormatError
 from drctl.formats.network_layout import INPUT_SCOPE, OUTPUT_NODE, SAC_OUTPUT_NODE, SAC_SCOPE
-from drctl.formats.protobuf_wire import WireError, read_fields
+from drctl.formats.protobuf_wire import WireError, message_of, read_fields
+from drctl.formats.tensor import read_shape, tensor_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _HEAD_BIASES: Final = ("policy_fc/bias", "policy_mean/bias")  # discrete, continuous; contract 1.5
 _INPUT_SCOPES: Final = {OUTPUT_NODE: INPUT_SCOPE, SAC_OUTPUT_NODE: SAC_SCOPE}  # by the output of an algorithm's policy
-_WRAP: Final = 1 << 64
+_LARGEST_FILLING: Final = 1 << 20
+"""Numbers of a constant that may be left out because they are all equal."""
 
 OutputForm = Literal["probabilities", "units", "unsquashed", "actions"]
 """What a policy's output is.
@@ -34,11 +37,13 @@ class GraphNode:
         operation: Such as ``Conv2D``.
         inputs: Names of the nodes it reads.
         shape: Shape of a constant or of an input; -1 is any size; None for all other nodes.
+        tensor: A constant's ``TensorProto``, unread; None for all other nodes.
     """
 
     operation: str
     inputs: tuple[str, ...]
     shape: tuple[int, ...] | None
+    tensor: memoryview | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ def inspect_policy(data: bytes, source: str) -> PolicyGraph:
     except (WireError, UnicodeDecodeError, TypeError) as error:
         raise _refusal(f"{source} is truncated or not a frozen graph", source) from error
     for name, node in nodes.items():
+        if node.tensor is not None and prod(node.shape or ()) > len(node.tensor) + _LARGEST_FILLING:
+            raise _refusal(f"{source} has a constant {name} of the shape {node.shape} and not its numbers", source)
         for needed in node.inputs:
             if needed.removeprefix("^").partition(":")[0] not in nodes:
                 raise _refusal(f"{source} lacks the node {needed} that {name} reads", source)
@@ -92,6 +99,21 @@ def inspect_policy(data: bytes, source: str) -> PolicyGraph:
     return PolicyGraph(shapes, num_actions, is_sac, _output_form(nodes, output, num_actions, is_sac=is_sac), nodes)
 
 
+def sources_of(node: GraphNode) -> list[str]:
+    """Return the names of the nodes that a node reads."""
+    return [name.partition(":")[0] for name in node.inputs if not name.startswith("^")]
+
+
+def behind_identities(nodes: Mapping[str, GraphNode], name: str) -> str:
+    """Follow a node to the first one that does more than hand on what it reads: a variable's read to its constant."""
+    for _ in nodes:
+        sources = sources_of(nodes[name])
+        if nodes[name].operation != "Identity" or not sources:
+            break
+        name = sources[0]
+    return name
+
+
 def _num_actions(nodes: Mapping[str, GraphNode], output: str, source: str) -> int | None:
     head = output.rpartition("/")[0]
     for layer in _HEAD_BIASES:
@@ -104,10 +126,8 @@ def _num_actions(nodes: Mapping[str, GraphNode], output: str, source: str) -> in
 def _output_form(nodes: Mapping[str, GraphNode], output: str, num_actions: int | None, *, is_sac: bool) -> OutputForm:
     if not is_sac:
         return "units" if num_actions is None else "probabilities"
-    while nodes[output].operation == "Identity":
-        output = nodes[output].inputs[0]
     forms: dict[str, OutputForm] = {"Tanh": "units", "BiasAdd": "unsquashed"}
-    return forms.get(nodes[output].operation, "actions")
+    return forms.get(nodes[behind_identities(nodes, output)].operation, "actions")
 
 
 def _refusal(what: str, source: str) -> FormatError:
@@ -121,7 +141,8 @@ def _read_node(content: int | memoryview) -> tuple[str, GraphNode]:
     name = operation = ""
     inputs: list[str] = []
     shape: tuple[int, ...] | None = None
-    for number, value in read_fields(_message(content)):
+    tensor: memoryview | None = None
+    for number, value in read_fields(message_of(content)):
         if number == 1:
             name = _text(value)
         elif number == 2:
@@ -129,42 +150,22 @@ def _read_node(content: int | memoryview) -> tuple[str, GraphNode]:
         elif number == 3:
             inputs.append(_text(value))
         elif number == 5:
-            found = _attribute_shape(_message(value))
-            shape = shape if found is None else found
+            for kind, attribute in _attribute(message_of(value)):
+                if kind == 7:  # AttrValue.shape
+                    shape = read_shape(message_of(attribute))
+                elif kind == 8:  # AttrValue.tensor
+                    tensor = message_of(attribute)
+                    shape = tensor_shape(tensor)
     if not name or not operation:
         raise WireError("a node without name or operation")
-    return name, GraphNode(operation, tuple(inputs), shape)
+    return name, GraphNode(operation, tuple(inputs), shape, tensor)
 
 
-def _attribute_shape(entry: memoryview) -> tuple[int, ...] | None:
+def _attribute(entry: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     for number, value in read_fields(entry):
         if number == 2:
-            for kind, content in read_fields(_message(value)):
-                if kind == 7:  # AttrValue.shape
-                    return _read_shape(_message(content))
-                if kind == 8:  # AttrValue.tensor
-                    shapes = [
-                        _read_shape(_message(part)) for field, part in read_fields(_message(content)) if field == 2
-                    ]
-                    return shapes[0] if shapes else ()
-    return None
-
-
-def _read_shape(content: memoryview) -> tuple[int, ...]:
-    sizes: list[int] = []
-    for number, dimension in read_fields(content):
-        if number == 2:
-            values = [size for field, size in read_fields(_message(dimension)) if field == 1 and isinstance(size, int)]
-            size = values[0] if values else 0
-            sizes.append(size - _WRAP if size >= _WRAP // 2 else size)
-    return tuple(sizes)
-
-
-def _message(value: int | memoryview) -> memoryview:
-    if isinstance(value, int):
-        raise WireError("a number where a message belongs")
-    return value
+            yield from read_fields(message_of(value))
 
 
 def _text(value: int | memoryview) -> str:
-    return bytes(_message(value)).decode()
+    return bytes(message_of(value)).decode()

@@ -87,6 +87,17 @@ def read_fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         position += length
 
 
+def message_of(value: int | memoryview) -> memoryview:
+    """Return a field's content.
+
+    Raises:
+        WireError: It is a number.
+    """
+    if isinstance(value, int):
+        raise WireError("a number where a message belongs")
+    return value
+
+
 def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
     value = 0
     for index in range(_LONGEST_VARINT):

@@ -2,76 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from itertools import product
 
 import numpy as np
 import pytest
-import torch
+from evaluation.policy_case import CAMERAS, CPU, LIDARS, PolicyCase, metadata_of
 
 from drctl.errors import FormatError
 from drctl.evaluation.graph_policy import GraphPolicy, check_graph
-from drctl.formats.frozen_graph import encode_policy
-from drctl.formats.model_metadata import LidarConfig, ModelMetadata, parse_model_metadata
+from drctl.formats.model_metadata import LidarConfig, ModelMetadata
 from drctl.formats.network_layout import DEEP, MIDDLE, SHALLOW
 from drctl.formats.observation import ObservationForm, layout_of
 from drctl.formats.policy_graph import inspect_policy
 from drctl.trainer.networks import ActorCritic
 
-CPU = torch.device("cpu")
-CAMERAS = ["FRONT_FACING_CAMERA", "LEFT_CAMERA", "observation", "STEREO_CAMERAS"]
-LIDARS = [None, "LIDAR", "SECTOR_LIDAR", "DISCRETIZED_SECTOR_LIDAR"]
-OPTIONS = {"DISCRETIZED_SECTOR_LIDAR": {"num_sectors": 16, "num_values_per_sector": 5, "clipping_dist": 3.0}}
-STEERING = (-30, 0, 30)
 
-
-def metadata_of(camera, lidar, network=SHALLOW):
-    """A model of three actions."""
-    content = {
-        "action_space": [{"steering_angle": angle, "speed": 1} for angle in STEERING],
-        "sensor": [camera] if lidar is None else [lidar, camera],
-        "neural_network": network,
-        "version": 5,
-    }
-    if lidar in OPTIONS:
-        content["lidar_config"] = OPTIONS[lidar]
-    return parse_model_metadata(json.dumps(content), "model_metadata.json")
-
-
-def random_stacks(form, stack, count, seed=0):
-    """Frames as the sensors give them: any pixels, ranges of 15 to 100 hundredths, sectors of 0 and 1."""
-    random = np.random.default_rng(seed)
-    rows = random.integers(0, 256, (count, stack, int(np.prod(form.shape))), dtype=np.uint8)
-    if form.lidar is not None:
-        low, high = (15, 101) if form.lidar == "LIDAR" else (0, 2)
-        rows[:, :, -form.lidar_bytes :] = random.integers(low, high, (count, stack, form.lidar_bytes))
-    return rows.reshape(count, stack, *form.shape)
-
-
-def graph_and_network(metadata, stack, heads="shared", seed=3):
-    layout = layout_of(metadata, stack)
-    network = ActorCritic(layout, metadata.num_actions, heads=heads, seed=seed, device=CPU)
-    weights = {name: network.canonical(name, tensor.detach()).numpy() for name, tensor in network.parameters.items()}
-    return encode_policy(layout, metadata.num_actions, weights), network
-
-
-def check_equal(metadata, stack, heads="shared"):
-    """The graph under OpenVINO gives the probabilities of the trainer's float32 network."""
-    form = ObservationForm.of(metadata)
-    graph, network = graph_and_network(metadata, stack, heads)
-    stacks = random_stacks(form, stack, 4)
-    policy = GraphPolicy(graph, metadata, "model_0.pb")
-    seen = stacks[:, 0] if stack == 1 else stacks
-    with torch.no_grad():
-        distribution, _ = network.forward(network.weights_for(torch.float32), torch.from_numpy(seen))
-        wanted = torch.stack([distribution.log_prob(torch.full((4,), action)) for action in range(3)], 1).exp().numpy()
+def check_equal(case):
+    """The graph under OpenVINO answers what the trainer's float32 network does."""
+    stacks = case.stacks(4)
+    policy = GraphPolicy(case.graph(), case.metadata, "model_0.pb")
+    wanted = case.answers(stacks)
     for row, expected in zip(stacks, wanted, strict=True):
         policy.begin()
         for frame in row:
             chosen = policy.act(frame)
         found = policy._request.get_output_tensor().data[0]
         np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
-        assert chosen.tolist() == [int(expected.argmax())]
+        assert chosen.tolist() == ([int(expected.argmax())] if case.kind == "discrete" else [found.tolist()])
     assert np.ptp(wanted, axis=0).max() > 1e-3  # otherwise nothing of what is seen would matter
 
 
@@ -80,7 +37,7 @@ def check_equal(metadata, stack, heads="shared"):
     [("STEREO_CAMERAS", "LIDAR", 2), ("FRONT_FACING_CAMERA", "DISCRETIZED_SECTOR_LIDAR", 1)],
 )
 def test_the_graph_equals_the_network(camera, lidar, stack):
-    check_equal(metadata_of(camera, lidar), stack)
+    check_equal(PolicyCase(camera, lidar, stack=stack))
 
 
 @pytest.mark.slow
@@ -89,21 +46,30 @@ def test_the_graph_equals_the_network(camera, lidar, stack):
     [*((*pair, 1) for pair in product(CAMERAS, LIDARS)), *((camera, "LIDAR", 3) for camera in CAMERAS)],
 )
 def test_the_graph_of_every_combination_equals_the_network(camera, lidar, stack):
-    check_equal(metadata_of(camera, lidar), stack)
+    check_equal(PolicyCase(camera, lidar, stack=stack))
 
 
+# Every kind with every network, every camera and every lidar, and each network with either form of input.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("camera", "lidar", "network"),
+    ("camera", "lidar", "network", "kind"),
     [
-        ("STEREO_CAMERAS", "LIDAR", MIDDLE),
-        ("LEFT_CAMERA", "SECTOR_LIDAR", MIDDLE),
-        ("STEREO_CAMERAS", None, DEEP),
-        ("observation", "LIDAR", DEEP),
+        ("STEREO_CAMERAS", "LIDAR", MIDDLE, "discrete"),
+        ("LEFT_CAMERA", "SECTOR_LIDAR", MIDDLE, "discrete"),
+        ("STEREO_CAMERAS", None, DEEP, "discrete"),
+        ("observation", "LIDAR", DEEP, "discrete"),
+        ("FRONT_FACING_CAMERA", None, SHALLOW, "continuous"),
+        ("STEREO_CAMERAS", "SECTOR_LIDAR", SHALLOW, "continuous"),
+        ("LEFT_CAMERA", "DISCRETIZED_SECTOR_LIDAR", MIDDLE, "continuous"),
+        ("observation", "LIDAR", DEEP, "continuous"),
+        ("FRONT_FACING_CAMERA", "DISCRETIZED_SECTOR_LIDAR", SHALLOW, "sac"),
+        ("observation", "LIDAR", SHALLOW, "sac"),
+        ("LEFT_CAMERA", None, MIDDLE, "sac"),
+        ("STEREO_CAMERAS", "SECTOR_LIDAR", DEEP, "sac"),
     ],
 )
-def test_the_graph_of_the_larger_networks_equals_the_network(camera, lidar, network):
-    check_equal(metadata_of(camera, lidar, network), 1, heads="separate" if network == DEEP else "shared")
+def test_the_graph_of_every_kind_equals_the_network(camera, lidar, network, kind):
+    check_equal(PolicyCase(camera, lidar, network, kind, heads="separate" if network == DEEP else "shared"))
 
 
 # Weights by hand from contract 6.3, with 3 actions and one value: convolutions and dense layers with their biases.
@@ -142,7 +108,7 @@ def test_the_networks_have_the_weights_of_the_contract(metadata, stack, expected
 
 
 def test_inputs_lie_side_by_side_in_the_order_of_the_alphabet():
-    graph = inspect_policy(graph_and_network(metadata_of("STEREO_CAMERAS", "LIDAR"), 1)[0], "model_0.pb")
+    graph = inspect_policy(PolicyCase("STEREO_CAMERAS", "LIDAR").graph(), "model_0.pb")
     scope = "main_level/agent/main/online/"
     assert graph.inputs == {"LIDAR": (64,), "STEREO_CAMERAS": (120, 160, 2)}
     merger = graph.nodes[f"{scope}network_1/merger"]
@@ -171,16 +137,12 @@ def test_the_planes_of_an_input_are_ordered_by_age_and_then_by_eye():
 
 
 def test_missing_frames_are_the_first_one_and_a_new_place_forgets_the_old():
-    metadata = metadata_of("FRONT_FACING_CAMERA", None)
-    graph, network = graph_and_network(metadata, 3)
-    policy = GraphPolicy(graph, metadata, "model_0.pb")
-    first, second, third = random_stacks(ObservationForm.of(metadata), 3, 1)[0]
+    case = PolicyCase("FRONT_FACING_CAMERA", None, stack=3)
+    policy = GraphPolicy(case.graph(), case.metadata, "model_0.pb")
+    first, second, third = case.stacks(1)[0]
 
     def probability_of(*stack):
-        with torch.no_grad():
-            seen = torch.from_numpy(np.array(stack)[None])
-            distribution, _ = network.forward(network.weights_for(torch.float32), seen)
-            return distribution.log_prob(torch.zeros(1, dtype=torch.long)).exp().item()
+        return case.answers(np.array(stack)[None])[0, 0]
 
     def act(frame):
         policy.act(frame)
@@ -209,13 +171,13 @@ def test_missing_frames_are_the_first_one_and_a_new_place_forgets_the_old():
     ],
 )
 def test_a_graph_of_other_sensors_is_refused(graph_sensors, metadata, said):
-    graph, _ = graph_and_network(metadata_of(*graph_sensors), 1)
+    graph = PolicyCase(*graph_sensors).graph()
     with pytest.raises(FormatError, match=said):
         check_graph(graph, metadata, "model_3.pb")
 
 
 def test_everything_that_does_not_fit_is_said_at_once():
-    graph, _ = graph_and_network(metadata_of("LEFT_CAMERA", None), 1)
+    graph = PolicyCase("LEFT_CAMERA", None).graph()
     other = ModelMetadata(type(metadata_of("LEFT_CAMERA", None).action_space)((0.0,), (1.0,)))
     with pytest.raises(FormatError) as caught:
         check_graph(graph, other, "model_3.pb")
