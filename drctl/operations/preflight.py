@@ -387,14 +387,13 @@ def _check_entries(found: Draft) -> None:
 def _worker_notes(found: Draft) -> list[Message]:
     if found.hyperparameters is None:
         return []
-    episodes, workers = found.hyperparameters.episodes_per_iteration, found.project.settings.workers
-    cars = found.project.settings.cars_per_worker or -(-episodes // workers)
+    settings, episodes = found.project.settings, found.hyperparameters.episodes_per_iteration
+    workers, trials = settings.workers, settings.train_min_eval_trials
+    spare = workers * (settings.cars_per_worker or 1) - episodes - trials
     notes = []
-    if workers > episodes:
-        text = f"{workers} workers for {episodes} episodes per iteration: {workers - episodes} of them will idle"
-        notes.append(Message(text, "warning"))
-    elif workers * cars > episodes and found.project.settings.cars_per_worker:
-        text = f"{workers} x {cars} cars for {episodes} episodes per iteration: {workers * cars - episodes} will idle"
+    if spare > 0:
+        cars = f" x {settings.cars_per_worker} cars" if settings.cars_per_worker else " workers"
+        text = f"{workers}{cars} for {episodes} episodes and {trials} evaluation trials at a time: {spare} will idle"
         notes.append(Message(text, "warning"))
     cores = usable_cores()
     if workers > cores:

@@ -155,6 +155,7 @@ def _run(
     from drctl.trainer.precision import PrecisionRequest
     from drctl.trainer.pretrained import inherit
     from drctl.trainer.publish import Publisher, load_manifests, load_newest_complete
+    from drctl.trainer.schedule import cars_per_worker
     from drctl.trainer.snapshot import load_snapshot
 
     store = open_store(spec.store)
@@ -174,7 +175,9 @@ def _run(
     precision: PrecisionRequest = found[0].conditions["precision"] if found else "auto"
     shards: int | None = found[0].conditions["shards"] if found else None
     physics = resolve_physics(spec.physics, snapshot.metadata.version)
-    cars = spec.cars_per_worker or -(-snapshot.hyperparameters.episodes_per_iteration // spec.workers)
+    cars = spec.cars_per_worker or cars_per_worker(
+        snapshot.hyperparameters.episodes_per_iteration, snapshot.min_eval_trials, spec.workers
+    )
     collector.set_up(
         snapshot.environment(spec.seed, physics),
         cars,

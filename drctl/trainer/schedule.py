@@ -70,3 +70,14 @@ def evaluation_starts(
         )
         for trial in range(trials)
     ]
+
+
+def cars_per_worker(episodes: int, trials: int, workers: int) -> int:
+    """Return how many cars a worker needs so that nobody waits for one.
+
+    Args:
+        episodes: Episodes per iteration.
+        trials: Evaluation trials, which are driven together with the next iteration.
+        workers: ``DR_WORKERS``.
+    """
+    return -(-(episodes + trials) // workers)

@@ -72,7 +72,7 @@ class TrainerSpec:
         store: The bucket.
         link: Where workers connect.
         workers: ``DR_WORKERS``.
-        cars_per_worker: Cars that one worker drives at once; None for episodes per iteration / workers, rounded up.
+        cars_per_worker: Cars that one worker drives at once; None for `schedule.cars_per_worker`.
         seed: Seed of every random number of the run; a resume takes the checkpoint's.
         physics: ``DR_PHYSICS``; a resume takes the checkpoint's.
         stop_when: ``DR_TRAIN_STOP_WHEN``.

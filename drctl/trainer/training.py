@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from drctl.formats.manifest import Counters, Manifest, SlotState
 from drctl.formats.training_metrics import EpisodeMetrics, parse_training_metrics
 from drctl.storage.objects import ObjectStore
 from drctl.trainer.best_model import is_better, judge
-from drctl.trainer.collection import CollectionProgress, CollectionStopped, Collector
+from drctl.trainer.collection import CollectionProgress, CollectionStopped, Collector, Group, GroupProgress
+from drctl.trainer.phases import PhaseWatch
 from drctl.trainer.publish import CheckpointContent, Publisher
 from drctl.trainer.rollout import Episode
 from drctl.trainer.schedule import evaluation_starts, training_starts
@@ -65,6 +67,9 @@ class Parts:
 class Training:
     """A training from its first checkpoint, or from the one it is resumed at, to its end.
 
+    A checkpoint is judged while the next iteration's episodes are collected: both are played by the same weights. Its
+    files are written by a thread meanwhile; publish 2, the next update and the end of the run wait for them.
+
     Args:
         parts: See `Parts`.
         resumed: Manifest to go on from; None starts with the untrained network. The learner holds its weights already.
@@ -76,8 +81,17 @@ class Training:
         self._metric = parts.snapshot.best_model_metric
         self._slots = _open_slots(parts, resumed)
         self._has_stepped = False
-        self._manifest = resumed or self._publish_first()
-        self._report_checkpoint()
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish")
+        self._publication: Future[Manifest] | None = None
+        self._manifest = resumed
+        if resumed is not None:
+            self._number, self._counters = resumed.number, resumed.counters
+            self._is_unjudged = resumed.number > 0 and resumed.evaluation is None
+            self._report_checkpoint()
+        else:
+            self._number, self._is_unjudged = 0, False
+            self._counters = parts.inherited.counters if parts.inherited else Counters()
+            self._publish_first()
 
     def run(self) -> str:
         """Go on until the stop rule is met.
@@ -88,50 +102,78 @@ class Training:
         Raises:
             CollectionStopped: The process was asked to end; the last checkpoint is in the store.
         """
-        if self._manifest.number > 0 and self._manifest.evaluation is None:
-            self._evaluate()
-        self._refill()
-        while True:
-            reason = self._rule.reason_to_stop(self._manifest.counters)
-            if reason is not None:
-                return reason
-            self._iterate()
+        try:
+            self._refill()
+            while True:
+                reason = self._rule.reason_to_stop(self._counters)
+                if reason is not None and not self._is_unjudged:
+                    return reason
+                trials, episodes, seconds = self._collect(learns=reason is None)
+                self._settle()
+                if self._is_unjudged:
+                    self._judge(trials, seconds.get("evaluating", 0.0))
+                    reason = self._rule.reason_to_stop(self._counters)
+                if reason is not None:
+                    return reason
+                self._learn(episodes, seconds["collecting"])
+                del trials, episodes
+        finally:
+            self._finish_publication()
 
-    @property
-    def manifest(self) -> Manifest:
-        """Manifest of the newest checkpoint."""
-        return self._manifest
+    def _collect(self, *, learns: bool) -> tuple[list[Episode], list[Episode], dict[str, float]]:
+        """Play the trials of a checkpoint that is not judged yet and, where the run goes on, the next iteration.
 
-    def _iterate(self) -> None:
-        parts, iteration = self._parts, self._manifest.number
-        started = time.monotonic()
-        episodes = self._collect(iteration)
-        collected = time.monotonic()
+        Returns:
+            Trials, training episodes, and the seconds that each phase took.
+        """
+        parts, iteration, steps = self._parts, self._number, self._counters.steps
+        wanted = parts.snapshot.hyperparameters.episodes_per_iteration
+        groups: dict[str, Group] = {}
+        if self._is_unjudged:
+            trials = parts.snapshot.min_eval_trials
+            starts = evaluation_starts(parts.snapshot.worlds, parts.snapshot.is_closed, iteration - 1, trials)
+            groups["evaluating"] = Group(starts, parts.learner.greedy())
+        if learns:
+            starts = training_starts(parts.snapshot.worlds, iteration, wanted, parts.spec.max_steps_per_iteration)
+            groups["collecting"] = Group(starts, parts.learner.sampler(steps))
+        parts.status.update(iteration=iteration)
+        watch = self._watch(*groups)
+        episodes = dict(
+            zip(
+                groups,
+                parts.collector.collect(*groups.values(), on_tick=watch, should_stop=parts.should_stop),
+                strict=True,
+            )
+        )
+        return episodes.get("evaluating", []), episodes.get("collecting", []), watch.seconds
+
+    def _learn(self, episodes: list[Episode], collect_s: float) -> None:
+        """Make the next checkpoint from an iteration's episodes, and begin to publish it."""
+        parts, iteration, started = self._parts, self._number, time.monotonic()
+        exploration, steps = parts.learner.exploration(self._counters.steps), self._counters.steps
+        for episode in episodes:
+            steps += episode.record.steps
+            parts.say(
+                log_lines.training_episode(
+                    episode=self._counters.episodes + episode.start.episode + 1,
+                    total_reward=episode.record.reward,
+                    exploration=exploration,
+                    steps=steps,
+                    iteration=iteration,
+                )
+            )
         parts.status.update("updating")
         update = parts.learner.update(episodes, iteration, self._during_update)
         for line in update.lines:
             parts.say(line)
-        updated = time.monotonic()
-        parts.status.update("publishing")
-        seconds = {"collect": collected - started, "update": updated - collected}
-        self._publish(iteration, episodes, update, seconds)
-        published = time.monotonic()
-        del episodes
-        self._evaluate(published - updated)
-        steps = self._manifest.summary["steps"] if self._manifest.summary else 0
-        parts.status.update(steps_per_s=steps / (time.monotonic() - started))
-        parts.say(
-            f"Iteration {iteration} took {time.monotonic() - started:.1f} s: collecting {collected - started:.1f}, "
-            f"updating {updated - collected:.1f}, publishing {published - updated:.1f}, "
-            f"evaluating {time.monotonic() - published:.1f}"
-        )
+        self._publish(iteration, episodes, update, {"collect": collect_s, "update": time.monotonic() - started})
 
     def _refill(self) -> None:
         """Drive the last iterations' episodes again where the algorithm remembers what no checkpoint holds.
 
         The present policy drives them, and nothing is learned, counted or recorded meanwhile.
         """
-        parts, counters, iteration = self._parts, self._manifest.counters, self._manifest.number
+        parts, counters, iteration = self._parts, self._counters, self._number
         missing = parts.learner.missing_steps(counters.steps)
         if not missing:
             return
@@ -140,37 +182,14 @@ class Training:
         while iteration > 0 and parts.learner.missing_steps(counters.steps):
             iteration -= 1
             parts.status.update("refilling", iteration=iteration, episodes_done=0, episodes_wanted=wanted)
-            episodes = parts.collector.collect(
-                training_starts(parts.snapshot.worlds, iteration, wanted, cap),
-                parts.learner.sampler(counters.steps),
+            starts = training_starts(parts.snapshot.worlds, iteration, wanted, cap)
+            (episodes,) = parts.collector.collect(
+                Group(starts, parts.learner.sampler(counters.steps)),
                 on_tick=self._watch("refilling"),
                 should_stop=parts.should_stop,
             )
             parts.learner.remember(episodes)
-        parts.say(f"The replay buffer is filled again by {self._manifest.number - iteration} iterations of episodes")
-
-    def _collect(self, iteration: int) -> list[Episode]:
-        parts = self._parts
-        wanted = parts.snapshot.hyperparameters.episodes_per_iteration
-        starts = training_starts(parts.snapshot.worlds, iteration, wanted, parts.spec.max_steps_per_iteration)
-        steps = self._manifest.counters.steps
-        exploration = parts.learner.exploration(steps)
-        parts.status.update("collecting", iteration=iteration, episodes_done=0, episodes_wanted=wanted)
-        episodes = parts.collector.collect(
-            starts, parts.learner.sampler(steps), on_tick=self._watch("collecting"), should_stop=parts.should_stop
-        )
-        for episode in episodes:
-            steps += episode.record.steps
-            parts.say(
-                log_lines.training_episode(
-                    episode=self._manifest.counters.episodes + episode.start.episode + 1,
-                    total_reward=episode.record.reward,
-                    exploration=exploration,
-                    steps=steps,
-                    iteration=iteration,
-                )
-            )
-        return episodes
+        parts.say(f"The replay buffer is filled again by {self._number - iteration} iterations of episodes")
 
     def _during_update(self, done: int, total: int) -> None:
         self._parts.collector.poll()
@@ -181,10 +200,10 @@ class Training:
     def _publish(
         self, iteration: int, episodes: Sequence[Episode], update: UpdateStats, seconds: dict[str, float]
     ) -> None:
-        parts = self._parts
         records = [episode.record for episode in episodes]
-        counters = _count_training(self._manifest.counters, episodes)
         laps = [record.duration_s for record in records if record.is_lap]
+        self._number, self._is_unjudged = iteration + 1, True
+        self._counters = _count_training(self._counters, episodes)
         summary: dict[str, Any] = {
             "iteration": iteration,
             "checkpoint": iteration + 1,
@@ -198,35 +217,69 @@ class Training:
             "seconds": seconds,
         }
         traces = self._slots.add_training(iteration, records)
-        content = CheckpointContent(
-            parts.learner.weights(), parts.learner.optimizer_state(), parts.learner.frozen_graph()
+        self._begin_publication(summary=summary, traces=traces, conditions=self._latest.conditions)
+
+    def _publish_first(self) -> None:
+        """Publish checkpoint 0: the network before its first update, untrained or an earlier model's."""
+        parts = self._parts
+        conditions = parts.snapshot.conditions(
+            parts.spec, parts.learner.precision, parts.learner.shards, self._slots.count
         )
-        self._manifest = parts.publisher.publish_checkpoint(
-            iteration + 1,
+        if parts.inherited is not None:
+            conditions["pretrained"] = parts.inherited.origin
+        self._begin_publication(summary=None, traces={}, conditions=conditions)
+
+    def _begin_publication(
+        self, *, summary: dict[str, Any] | None, traces: Mapping[str, bytes], conditions: Mapping[str, Any]
+    ) -> None:
+        learner, started = self._parts.learner, time.monotonic()
+        # Copied by this thread: a GPU that records a policy bears no other work.
+        content = CheckpointContent(learner.weights(), learner.optimizer_state(), learner.frozen_graph())
+        if summary is not None:
+            summary["seconds"]["publish"] = time.monotonic() - started
+        self._publication = self._writer.submit(
+            self._parts.publisher.publish_checkpoint,
+            self._number,
             content,
-            counters=counters,
+            counters=self._counters,
             slots=self._slots,
             traces=traces,
-            conditions=self._manifest.conditions,
+            conditions=conditions,
             summary=summary,
             previous=self._manifest,
         )
-        parts.say(log_lines.checkpoint_saving(self._manifest.number, self._manifest.steps))
-        parts.say(log_lines.saved_frozen_graph(parts.keys.frozen_graph(self._manifest.number)))
-        parts.events.add_iteration(self._manifest)
+
+    def _settle(self) -> None:
+        """Wait for the publication under way and tell that the checkpoint is there."""
+        parts, publication = self._parts, self._publication
+        if publication is None:
+            return
+        if not publication.done():
+            parts.status.update("publishing")
+        started = time.monotonic()
+        manifest, self._publication = publication.result(), None
+        if manifest.summary is not None:
+            seconds = manifest.summary["seconds"]
+            waited = {**seconds, "publish": seconds["publish"] + time.monotonic() - started}
+            manifest = replace(manifest, summary={**manifest.summary, "seconds": waited})
+        self._manifest = manifest
+        parts.say(log_lines.checkpoint_saving(manifest.number, manifest.steps))
+        if manifest.number:
+            parts.say(log_lines.saved_frozen_graph(parts.keys.frozen_graph(manifest.number)))
+        parts.events.add_iteration(manifest)
         self._report_checkpoint()
 
-    def _evaluate(self, publish_s: float = 0.0) -> None:
-        parts, manifest = self._parts, self._manifest
-        iteration, started = manifest.number - 1, time.monotonic()
-        starts = evaluation_starts(
-            parts.snapshot.worlds, parts.snapshot.is_closed, iteration, parts.snapshot.min_eval_trials
-        )
-        parts.status.update("evaluating", episodes_done=0, episodes_wanted=len(starts))
-        episodes = parts.collector.collect(
-            starts, parts.learner.greedy(), on_tick=self._watch("evaluating"), should_stop=parts.should_stop
-        )
-        records = [episode.record for episode in episodes]
+    def _finish_publication(self) -> None:
+        """Wait, however the run ends, until the checkpoint under way is in the store."""
+        try:
+            self._settle()
+        finally:
+            self._writer.shutdown()
+
+    def _judge(self, trials: Sequence[Episode], evaluate_s: float) -> None:
+        """Do publish 2 of the newest checkpoint."""
+        parts, manifest = self._parts, self._latest
+        records = [episode.record for episode in trials]
         evaluation = judge(records, self._metric)
         is_best = is_better(evaluation.metric, manifest.best.metric, self._metric)
         trial_metrics = [judge([record], self._metric).metric for record in records]
@@ -235,65 +288,58 @@ class Training:
         if is_best:
             parts.say(log_lines.new_best_checkpoint(manifest.name, manifest.best.name))
         is_clean = evaluation.laps == evaluation.trials
-        fastest = [manifest.counters.best_lap_s, *evaluation.lap_times_s]
-        counters = replace(
-            manifest.counters,
-            lap_streak=manifest.counters.lap_streak + 1 if is_clean else 0,
+        fastest = [self._counters.best_lap_s, *evaluation.lap_times_s]
+        self._counters = replace(
+            self._counters,
+            lap_streak=self._counters.lap_streak + 1 if is_clean else 0,
             best_lap_s=min((lap for lap in fastest if lap is not None), default=None),
         )
-        if manifest.summary is not None:
-            seconds = {
-                **manifest.summary["seconds"],
-                "publish": publish_s,
-                "evaluate": time.monotonic() - started,
-            }
-            manifest = replace(manifest, summary={**manifest.summary, "seconds": seconds})
+        if (summary := manifest.summary) is not None:
+            seconds = {**summary["seconds"], "evaluate": evaluate_s}
+            manifest = replace(manifest, summary={**summary, "seconds": seconds})
+            self._report_pace(manifest.number - 1, summary["steps"], seconds)
         self._slots.add_evaluation(records)
         self._manifest = parts.publisher.publish_evaluation(
-            manifest, evaluation, counters=counters, slots=self._slots, is_best=is_best
+            manifest, evaluation, counters=self._counters, slots=self._slots, is_best=is_best
         )
+        self._is_unjudged = False
         parts.say(log_lines.best_and_last(self._manifest.best.number, self._manifest.number))
         parts.events.add_evaluation(self._manifest)
         self._report_checkpoint()
 
-    def _watch(self, phase: str) -> Callable[[CollectionProgress], None]:
+    def _report_pace(self, iteration: int, steps: int, seconds: Mapping[str, float]) -> None:
+        total = sum(seconds.values())
+        self._parts.status.update(steps_per_s=steps / total)
+        phases = {"collecting": "collect", "updating": "update", "publishing": "publish", "evaluating": "evaluate"}
+        each = ", ".join(f"{word} {seconds.get(phase, 0.0):.1f}" for word, phase in phases.items())
+        self._parts.say(f"Iteration {iteration} took {total:.1f} s: {each}")
+
+    def _watch(self, *phases: str) -> PhaseWatch:
+        return PhaseWatch(phases, self._follow)
+
+    def _follow(self, phase: str, group: GroupProgress, progress: CollectionProgress) -> None:
         status = self._parts.status
-
-        def on_tick(progress: CollectionProgress) -> None:
-            current = "waiting_for_workers" if progress.is_waiting_for_workers else phase
-            if progress.steps and not self._has_stepped:
-                self._has_stepped = True
-                status.update(first_step_at=time.time())
-            status.update(current, episodes_done=progress.finished, steps_this_phase=progress.steps)
-
-        return on_tick
-
-    def _publish_first(self) -> Manifest:
-        """Publish checkpoint 0: the network before its first update, untrained or an earlier model's."""
-        parts = self._parts
-        content = CheckpointContent(
-            parts.learner.weights(), parts.learner.optimizer_state(), parts.learner.frozen_graph()
+        if self._publication is not None and self._publication.done():
+            self._settle()
+        if progress.steps and not self._has_stepped:
+            self._has_stepped = True
+            status.update(first_step_at=time.time())
+        status.update(
+            "waiting_for_workers" if progress.is_waiting_for_workers else phase,
+            episodes_done=group.finished,
+            episodes_wanted=group.wanted,
+            steps_this_phase=group.steps,
         )
-        conditions = parts.snapshot.conditions(
-            parts.spec, parts.learner.precision, parts.learner.shards, self._slots.count
-        )
-        if parts.inherited is not None:
-            conditions["pretrained"] = parts.inherited.origin
-        manifest = parts.publisher.publish_checkpoint(
-            0,
-            content,
-            counters=parts.inherited.counters if parts.inherited else Counters(),
-            slots=self._slots,
-            traces={},
-            conditions=conditions,
-            summary=None,
-            previous=None,
-        )
-        parts.say(log_lines.checkpoint_saving(manifest.number, manifest.steps))
-        return manifest
+
+    @property
+    def _latest(self) -> Manifest:
+        """Manifest of the newest checkpoint in the store."""
+        if self._manifest is None:
+            raise ValueError("the first checkpoint is not published yet")
+        return self._manifest
 
     def _report_checkpoint(self) -> None:
-        manifest = self._manifest
+        manifest = self._latest
         counters, evaluation = manifest.counters, manifest.evaluation
         self._parts.status.update(
             episodes_total=counters.episodes,

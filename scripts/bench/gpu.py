@@ -66,12 +66,11 @@ def measure(workers: int, limit_s: float) -> dict[str, Any]:
         phase: round(sum(summary["seconds"].get(phase, 0.0) for summary in summaries), 2)
         for phase in ("collect", "update", "publish", "evaluate")
     }
-    learning_s = seconds["collect"] + seconds["update"] + seconds["publish"]
     figures = {
         "workers": workers,
         "three_clean_evaluations_s": clean,
         "steps": sum(summary["steps"] for summary in summaries),
-        "steps_per_s": round(sum(summary["steps"] for summary in summaries) / learning_s, 1),
+        "steps_per_s": round(sum(summary["steps"] for summary in summaries) / sum(seconds.values()), 1),
         "seconds": seconds,
         "gpu_utilisation_percent": median(gpu.utilisation) if gpu.utilisation else None,
         "gpu_memory_mib": gpu.memory_mib,

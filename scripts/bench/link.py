@@ -28,7 +28,7 @@ from drctl.link.ticket import JoinTicket, write_ticket
 from drctl.link.transport import TrainerLink, WorkerLink, make_ticket
 from drctl.simulation.episode import EpisodeRecord, EpisodeStart
 from drctl.simulation.worker import Worker
-from drctl.trainer.collection import Collector
+from drctl.trainer.collection import Collector, Group
 from drctl.trainer.rollout import Actions
 
 CARS = 20
@@ -133,7 +133,7 @@ def tick_ms(folder: Path, steps: int) -> float:
     for iteration in range(3):  # the first connects and warms up
         starts = [EpisodeStart("training", iteration, episode) for episode in range(CARS)]
         started = time.perf_counter()
-        episodes = collector.collect(starts, FreePolicy())
+        (episodes,) = collector.collect(Group(starts, FreePolicy()))
         seconds += time.perf_counter() - started if iteration else 0.0
         assert all(len(episode) == steps for episode in episodes)
     collector.close("")

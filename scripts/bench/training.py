@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Environment steps per second of a whole training, through real worker and link, against Stable-Baselines3 PPO.
 
-Both learn with the same network and 5 epochs; theirs from an environment that costs nothing. Ours counts collecting,
-updating and publishing; the share that evaluation takes on top is given beside it.
+Both learn with the same network and 5 epochs; theirs from an environment that costs nothing. Ours counts everything:
+collecting, updating, publishing, and the one trial that judges each checkpoint.
 
 usage: training.py [--pairs 5] [--iterations 6] [--batch-size 64]   (DESIGN 8: floor 1.8 at batch 64, 2.3 as shipped)
 """

@@ -17,6 +17,7 @@ from drctl.errors import RewardError
 from drctl.formats.episode_status import EpisodeStatus
 from drctl.formats.simtrace import TRACE_DTYPE
 from drctl.simulation.episode import EpisodeRecord
+from drctl.trainer.collection import Group
 from drctl.trainer.rollout import Actions
 
 LONGEST = 60
@@ -69,6 +70,12 @@ class HashPolicy:
             np.array([state % 97 for state in states], np.float32),
             np.array([state % 89 for state in states], np.float32),
         )
+
+
+def play(collector, starts, policy, **options):
+    """Collect the episodes of one group."""
+    (episodes,) = collector.collect(Group(starts, policy), **options)
+    return episodes
 
 
 class FakeSpec:

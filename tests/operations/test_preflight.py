@@ -215,7 +215,7 @@ def test_a_full_disk_is_seen(project, monkeypatch):
 
 def test_more_workers_than_episodes_are_noted(make_project):
     notes = [note.text for note in check(make_project(workers=32)).notes]
-    assert "32 workers for 20 episodes per iteration: 12 of them will idle" in notes
+    assert "32 workers for 20 episodes and 5 evaluation trials at a time: 7 will idle" in notes
 
 
 def test_missing_packages_are_one_problem(project, monkeypatch):

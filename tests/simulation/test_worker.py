@@ -92,8 +92,8 @@ def test_a_worker_waits_for_its_ticket_and_prints_trace_lines_of_training_only(s
     collector = Collector(open_link())
     collector.set_up(fake_world.FakeSpec(), 2, prints_steps=True)
 
-    episodes = collector.collect(starts_of(3, iteration=2), fake_world.HashPolicy())
-    collector.collect(starts_of(1, phase="evaluation"), fake_world.HashPolicy())
+    episodes = fake_world.play(collector, starts_of(3, iteration=2), fake_world.HashPolicy())
+    fake_world.play(collector, starts_of(1, phase="evaluation"), fake_world.HashPolicy())
     collector.close("done")
     worker.join()
 
@@ -117,7 +117,7 @@ def test_a_worker_goes_on_with_the_trainer_that_follows(spec, open_link):
         collector = Collector(link)
         collector.set_up(fake_world.FakeSpec(), 4)
         starts = starts_of(4, iteration=iteration)
-        fake_world.assert_played(collector.collect(starts, fake_world.HashPolicy()), starts)
+        fake_world.assert_played(fake_world.play(collector, starts, fake_world.HashPolicy()), starts)
         if iteration == 1:
             collector.close("done")
         link.close()
@@ -189,7 +189,7 @@ def test_kill_9_of_a_worker_loses_nothing_and_its_successor_joins(open_link, sta
             killed.append(start_process("worker-0"))
 
     starts = starts_of(30)
-    fake_world.assert_played(collector.collect(starts, fake_world.HashPolicy(), on_tick=on_tick), starts)
+    fake_world.assert_played(fake_world.play(collector, starts, fake_world.HashPolicy(), on_tick=on_tick), starts)
 
     assert killed[0] == -signal.SIGKILL
     assert any(view.get("worker-0") == "lost" for view in views)
@@ -240,7 +240,7 @@ def test_a_signal_while_driving_is_no_failure_of_the_reward_function(open_link, 
             others.append(start_process("worker-1"))
 
     starts = starts_of(4)
-    fake_world.assert_played(collector.collect(starts, fake_world.HashPolicy(), on_tick=on_tick), starts)
+    fake_world.assert_played(fake_world.play(collector, starts, fake_world.HashPolicy(), on_tick=on_tick), starts)
     assert leaver.process.wait(PATIENCE_S) == status
     views = {view.name: (view.state, view.reason) for view in collector.workers()}
     assert views == {"worker-0": ("left", "asked to leave"), "worker-1": ("idle", "")}

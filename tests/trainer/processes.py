@@ -185,6 +185,11 @@ class Processes:
         """Return the trainer's status file."""
         return json.loads(self.store.get(KEYS.status)) if self.store.stat(KEYS.status) else {}
 
+    @property
+    def phase(self) -> str | None:
+        """What the trainer does, by its status file."""
+        return self.status().get("phase")
+
     def manifest(self, number: int) -> dict[str, Any] | None:
         """Return a manifest, or None while there is none."""
         key = KEYS.manifest(number)

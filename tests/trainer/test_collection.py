@@ -16,7 +16,14 @@ from drctl.link.messages import Act, Bye, Heartbeat, Hello, RewardFailed, Setup,
 from drctl.link.ticket import read_ticket
 from drctl.link.transport import TrainerLink, WorkerLink
 from drctl.simulation.episode import EpisodeStart
-from drctl.trainer.collection import CollectionStopped, Collector, EpisodeRewardError, FrameStore
+from drctl.trainer.collection import (
+    CollectionStopped,
+    Collector,
+    EpisodeRewardError,
+    FrameStore,
+    Group,
+    GroupProgress,
+)
 from drctl.trainer.collection.roster import Peer
 
 _spec = importlib.util.spec_from_file_location("fake_world", Path(__file__).parents[1] / "link" / "fake_world.py")
@@ -66,7 +73,7 @@ def test_the_result_does_not_depend_on_the_number_of_workers(run, workers):
     run.collector.set_up(fake_world.FakeSpec(), -(-11 // workers))
     policy = fake_world.HashPolicy()
 
-    fake_world.assert_played(run.collector.collect(starts, policy), starts)
+    fake_world.assert_played(fake_world.play(run.collector, starts, policy), starts)
 
     assert policy.sizes == {(11, 11, 11)}
 
@@ -76,13 +83,30 @@ def test_collections_follow_each_other_and_truncation_keeps_the_final_frame(run)
     run.collector.set_up(fake_world.FakeSpec(), 4)
     first, second = starts_of(7), starts_of(9, iteration=4, phase="evaluation", max_steps=5)
 
-    fake_world.assert_played(run.collector.collect(first, fake_world.HashPolicy()), first)
+    fake_world.assert_played(fake_world.play(run.collector, first, fake_world.HashPolicy()), first)
     run.collector.poll()
-    episodes = run.collector.collect(second, fake_world.HashPolicy())
+    episodes = fake_world.play(run.collector, second, fake_world.HashPolicy())
 
     fake_world.assert_played(episodes, second)
     assert any(episode.truncated for episode in episodes)
     assert any(episode.terminated for episode in episodes)
+
+
+def test_groups_are_played_at_the_same_time_each_by_its_own_policy(run):
+    """Each policy is asked only with its own rows, and what it decides is what it would decide alone."""
+    trials, episodes = starts_of(3, phase="evaluation"), starts_of(8, iteration=4)
+    judge, sampler, seen = fake_world.HashPolicy(), fake_world.HashPolicy(), []
+    run.collector.set_up(fake_world.FakeSpec(), 4)
+    run.start("worker-0")
+    run.start("worker-1")
+
+    played = run.collector.collect(Group(trials, judge), Group(episodes, sampler), on_tick=seen.append)
+
+    for group, starts in zip(played, (trials, episodes), strict=True):
+        fake_world.assert_played(group, starts)
+    assert (judge.sizes, sampler.sizes) == ({(3, 3, 3)}, {(8, 8, 8)})
+    assert any(group.steps > 0 and not group.is_complete for progress in seen for group in progress.groups[1:])
+    assert [group.is_complete for group in seen[-1].groups] == [True, True]
 
 
 def test_a_worker_may_join_late_and_progress_says_who_is_waited_for(run):
@@ -95,18 +119,18 @@ def test_a_worker_may_join_late_and_progress_says_who_is_waited_for(run):
         seen.append(progress)
         if progress.is_waiting_for_workers and not joined:
             joined.append(run.start("worker-0"))
-        elif progress.finished >= 2 and len(joined) == 1:
+        elif progress.groups[0].finished >= 2 and len(joined) == 1:
             joined.append(run.start("worker-1"))
 
     before = time.time()
-    episodes = run.collector.collect(starts, policy, on_tick=on_tick)
+    episodes = fake_world.play(run.collector, starts, policy, on_tick=on_tick)
 
     fake_world.assert_played(episodes, starts)
     assert seen[0].is_waiting_for_workers
     assert before <= seen[0].waiting_since <= time.time()
     assert not seen[-1].is_waiting_for_workers
-    assert (seen[-1].finished, seen[-1].wanted, seen[-1].running) == (8, 8, 0)
-    assert seen[-1].steps == sum(len(episode) for episode in episodes)
+    assert seen[-1].groups == (GroupProgress(8, 8, sum(len(episode) for episode in episodes)),)
+    assert seen[-1].running == 0
     assert len(joined) == 2
 
 
@@ -122,7 +146,7 @@ def test_a_worker_that_leaves_in_the_middle_changes_nothing(run):
     leaver = run.start("worker-0", on_step=leave)
     run.start("worker-1")
 
-    fake_world.assert_played(run.collector.collect(starts, fake_world.HashPolicy()), starts)
+    fake_world.assert_played(fake_world.play(run.collector, starts, fake_world.HashPolicy()), starts)
 
     leaver.join()
     assert str(leaver.error) == "out of petrol"
@@ -140,7 +164,7 @@ def test_a_worker_of_the_same_name_takes_the_place_of_the_former(run):
         if progress.steps > 20 and not latter:
             latter.append(run.start("worker-0"))
 
-    fake_world.assert_played(run.collector.collect(starts, fake_world.HashPolicy(), on_tick=on_tick), starts)
+    fake_world.assert_played(fake_world.play(run.collector, starts, fake_world.HashPolicy(), on_tick=on_tick), starts)
 
     former.join()
     assert "another worker named worker-0 has joined" in str(former.error)
@@ -153,7 +177,8 @@ def test_a_stop_takes_effect_soon_and_the_next_collection_is_clean(run):
     stop = threading.Event()
 
     with pytest.raises(CollectionStopped):
-        run.collector.collect(
+        fake_world.play(
+            run.collector,
             starts_of(4),
             fake_world.HashPolicy(),
             on_tick=lambda progress: progress.steps > 10 and stop.set(),
@@ -161,16 +186,16 @@ def test_a_stop_takes_effect_soon_and_the_next_collection_is_clean(run):
         )
 
     starts = starts_of(3, iteration=5)
-    fake_world.assert_played(run.collector.collect(starts, fake_world.HashPolicy()), starts)
+    fake_world.assert_played(fake_world.play(run.collector, starts, fake_world.HashPolicy()), starts)
 
 
 def test_a_stop_is_obeyed_without_any_worker(run):
     with pytest.raises(CollectionStopped):
-        run.collector.collect(starts_of(2), fake_world.HashPolicy(), should_stop=lambda: True)
+        fake_world.play(run.collector, starts_of(2), fake_world.HashPolicy(), should_stop=lambda: True)
 
 
 def test_no_episodes_need_no_worker(run):
-    assert run.collector.collect([], fake_world.HashPolicy()) == []
+    assert fake_world.play(run.collector, [], fake_world.HashPolicy()) == []
 
 
 def test_a_failing_reward_function_is_told_with_its_episode(run):
@@ -178,7 +203,7 @@ def test_a_failing_reward_function_is_told_with_its_episode(run):
     run.collector.set_up(fake_world.FakeSpec(reward_fails_at=(2, 1)), 4)
 
     with pytest.raises(EpisodeRewardError) as caught:
-        run.collector.collect(starts_of(4), fake_world.HashPolicy())
+        fake_world.play(run.collector, starts_of(4), fake_world.HashPolicy())
 
     problem = caught.value.problems[0]
     assert problem.what == "division by zero"
@@ -198,14 +223,14 @@ def test_a_reward_function_that_is_not_python_ends_the_next_collection(run):
     while [view.state for view in run.collector.workers()] != ["failed"]:
         run.collector.poll()
     with pytest.raises(EpisodeRewardError, match=r"reward_function\.py is not Python") as caught:
-        run.collector.collect(starts_of(4), fake_world.HashPolicy())
+        fake_world.play(run.collector, starts_of(4), fake_world.HashPolicy())
     assert caught.value.problems[0].where == "reward_function.py:3: retrun 1"
 
 
 def test_workers_are_told_that_the_run_has_ended(run):
     worker = run.start("worker-0")
     run.collector.set_up(fake_world.FakeSpec(), 2)
-    run.collector.collect(starts_of(2), fake_world.HashPolicy())
+    fake_world.play(run.collector, starts_of(2), fake_world.HashPolicy())
 
     run.collector.close("the car drives three clean evaluations")
 
@@ -309,7 +334,7 @@ def test_what_belongs_to_a_former_setup_or_an_unknown_session_is_ignored(run):
             seen.append(message)
             hand.say(Bye("enough"))
 
-    fake_world.assert_played(run.collector.collect(starts, fake_world.HashPolicy(), on_tick=act_once), starts)
+    fake_world.assert_played(fake_world.play(run.collector, starts, fake_world.HashPolicy(), on_tick=act_once), starts)
     assert isinstance(seen[0], Act)
     assert seen[0].setup == new.setup
     hand.link.close()
@@ -379,4 +404,4 @@ def test_long_episodes_grow_all_their_columns(run, monkeypatch):
     starts = starts_of(3)
     run.start("worker-0")
     run.collector.set_up(fake_world.FakeSpec(), 3)
-    fake_world.assert_played(run.collector.collect(starts, fake_world.HashPolicy()), starts)
+    fake_world.assert_played(fake_world.play(run.collector, starts, fake_world.HashPolicy()), starts)

@@ -12,7 +12,7 @@ from drctl.formats.episode_status import EpisodeStatus
 from drctl.formats.hyperparameters import Hyperparameters
 from drctl.formats.model_metadata import DiscreteActionSpace, ModelMetadata
 from drctl.simulation.episode import EpisodeRecord, EpisodeStart
-from drctl.trainer.collection.batch import Batch
+from drctl.trainer.collection.batch import Batch, Group
 from drctl.trainer.ppo import PpoLearner
 from drctl.trainer.rollout import Actions, Episode
 from drctl.trainer.transitions import Transitions, final_observation
@@ -74,12 +74,13 @@ class Recorder:
 
 
 def test_a_collection_shows_the_last_frames_of_each_row():
-    batch, policy = Batch([start(0), start(1)], (5,), 3), Recorder()
+    policy = Recorder()
+    batch = Batch([Group([start(0), start(1)], policy)], (5,), 3)
 
     def see(row, number):
         rows = np.array([row])
         batch.observe(rows, np.full((1, 5), number, np.uint8))
-        batch.decide(rows, policy)
+        batch.decide(rows)
         batch.reward(rows, np.ones(1, np.float32))
         return policy.seen[-1][row]
 

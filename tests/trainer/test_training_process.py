@@ -16,6 +16,10 @@ from drctl.simulation.environment_spec import EnvironmentSpec, WorldSpec
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
+JUDGING = ("evaluating", "collecting")
+"""Once there is a first checkpoint its trials and the next iteration are driven together."""
+
+
 @pytest.fixture
 def run(tmp_path):
     started = []
@@ -45,14 +49,18 @@ def assert_same(results, expected):
         assert results[key] == content, key
 
 
-@pytest.mark.parametrize("moment", ["collecting", "updating", "between publish 1 and 2", "evaluating"])
+@pytest.mark.parametrize("moment", ["first collection", "updating", "between publish 1 and 2", "judging"])
 def test_a_killed_trainer_that_is_started_again_gives_what_an_uninterrupted_one_gives(run, uninterrupted, moment):
     processes = run(moment.replace(" ", "-"))
     processes.start()
-    if moment == "between publish 1 and 2":
+    if moment == "first collection":
+        processes.wait_until(lambda: processes.manifest(0) is not None and processes.phase == "collecting")
+    elif moment == "between publish 1 and 2":
         processes.wait_until(lambda: processes.manifest(2) is not None and processes.manifest(2)["evaluation"] is None)
+    elif moment == "judging":
+        processes.wait_until(lambda: processes.manifest(1) is not None and processes.phase in JUDGING)
     else:
-        processes.wait_until(lambda: processes.manifest(1) is not None and processes.status().get("phase") == moment)
+        processes.wait_until(lambda: processes.manifest(1) is not None and processes.phase == moment)
     processes.kill_trainer()
     processes.start_trainer()
     processes.finish()
@@ -74,7 +82,7 @@ def uninterrupted_with_lidar(tmp_path_factory):
 def test_a_killed_trainer_of_several_sensors_and_frames_goes_on_exactly(run, uninterrupted_with_lidar):
     processes = run("several", **SEVERAL)
     processes.start()
-    processes.wait_until(lambda: processes.manifest(1) is not None and processes.status().get("phase") == "collecting")
+    processes.wait_until(lambda: processes.manifest(1) is not None and processes.phase in JUDGING)
     processes.kill_trainer()
     processes.start_trainer()
     processes.finish()
@@ -118,7 +126,7 @@ def test_a_training_of_these_sensors_leaves_a_graph_that_drives(run, sensors, st
 def test_a_killed_worker_is_missed_by_nobody(run, uninterrupted):
     processes = run("two", workers=2)
     processes.start()
-    processes.wait_until(lambda: processes.manifest(1) is not None and processes.status()["phase"] == "collecting")
+    processes.wait_until(lambda: processes.manifest(1) is not None and processes.phase in JUDGING)
     processes.kill_worker(0)
     processes.start_worker(0)
     processes.finish()

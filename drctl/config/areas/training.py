@@ -96,8 +96,8 @@ class TrainingSettings:
     )
     cars_per_worker: int | None = _run(
         None,
-        "Cars that one worker drives at once. Without a value: the episodes of an iteration divided by DR_WORKERS, "
-        "rounded up.",
+        "Cars that one worker drives at once. Without a value: the episodes of an iteration and the evaluation trials, "
+        "divided by DR_WORKERS, rounded up.",
         read_by="trainer, worker",
         minimum=1,
         maximum=1000,

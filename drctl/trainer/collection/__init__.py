@@ -1,7 +1,7 @@
 """Collect episodes from workers that come and go."""
 
-from drctl.trainer.collection.batch import FrameStore
-from drctl.trainer.collection.collector import CollectionProgress, CollectionStopped, Collector
+from drctl.trainer.collection.batch import FrameStore, Group
+from drctl.trainer.collection.collector import CollectionProgress, CollectionStopped, Collector, GroupProgress
 from drctl.trainer.collection.reward_failure import EpisodeRewardError, RewardTrouble
 from drctl.trainer.collection.roster import WorkerView
 
@@ -11,6 +11,8 @@ __all__ = [
     "Collector",
     "EpisodeRewardError",
     "FrameStore",
+    "Group",
+    "GroupProgress",
     "RewardTrouble",
     "WorkerView",
 ]

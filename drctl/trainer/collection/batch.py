@@ -1,10 +1,11 @@
-"""The episodes of one collection while they are driven: row e is episode e, whoever drives it."""
+"""The episodes of one collection while they are driven: each has its row, whoever drives it."""
 
 from __future__ import annotations
 
 import contextlib
 import mmap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,24 +66,36 @@ class FrameStore:
         return self._frames
 
 
+@dataclass(frozen=True)
+class Group:
+    """Episodes of a collection that one policy plays.
+
+    Attributes:
+        starts: The episodes, all of one phase and iteration.
+        policy: Decides; asked with one row per start.
+    """
+
+    starts: Sequence[EpisodeStart]
+    policy: Policy
+
+
 class Batch:
     """What is known of the episodes of a collection.
 
     Args:
-        starts: The episodes, one row each.
+        groups: Who plays what. The rows of a group follow those of the group before, in the order of its starts.
         frame_shape: Shape of a frame.
-        stack: Frames that the policy sees at once, oldest first; the first one of an episode stands for those that are
+        stack: Frames that a policy sees at once, oldest first; the first one of an episode stands for those that are
             missing.
     """
 
-    def __init__(
-        self, starts: Sequence[EpisodeStart], frame_shape: tuple[int, ...] = PLAIN_FRAME, stack: int = 1
-    ) -> None:
-        rows = len(starts)
-        self.starts = starts
+    def __init__(self, groups: Sequence[Group], frame_shape: tuple[int, ...] = PLAIN_FRAME, stack: int = 1) -> None:
+        self.starts = [start for group in groups for start in group.starts]
+        rows = len(self.starts)
+        ends = np.cumsum([0, *(len(group.starts) for group in groups)]).tolist()
+        self._groups = list(zip(groups, map(slice, ends[:-1], ends[1:]), strict=True))
         self.steps = np.zeros(rows, np.int64)
         self.finished: dict[int, Episode] = {}
-        self.total_steps = 0
         self._frame_shape = frame_shape
         self._frames = np.zeros((rows, *frame_shape) if stack == 1 else (rows, stack, *frame_shape), np.uint8)
         self._is_stacked = stack > 1
@@ -97,13 +110,23 @@ class Batch:
         """Whether every episode is finished."""
         return len(self.finished) == len(self.starts)
 
-    def episodes(self) -> list[Episode]:
-        """Return the finished episodes in the order of `starts`."""
-        return [self.finished[row] for row in range(len(self.starts))]
+    @property
+    def group_rows(self) -> list[range]:
+        """Rows of each group."""
+        return [range(rows.start, rows.stop) for _, rows in self._groups]
+
+    def number_of(self, row: int) -> int:
+        """Return an episode's number in its run: those of its phase are counted through all iterations, from 0."""
+        start = self.starts[row]
+        size = next(len(rows) for rows in self.group_rows if row in rows)
+        return start.iteration * size + start.episode
+
+    def episodes(self) -> list[list[Episode]]:
+        """Return the finished episodes of each group in the order of its starts."""
+        return [[self.finished[row] for row in rows] for rows in self.group_rows]
 
     def forget(self, row: int) -> None:
         """Take back what was seen of an episode: it is driven again from its start."""
-        self.total_steps -= int(self.steps[row])
         self.steps[row] = 0
         self._stores[row] = FrameStore(self._frame_shape)
 
@@ -122,33 +145,38 @@ class Batch:
                 self._frames[row] = frame
             self._stores[row].append(frame)
 
-    def decide(self, rows: NDArray[np.int64], policy: Policy) -> NDArray[Any]:
-        """Ask the policy, with all rows, for the actions of some.
+    def decide(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Ask the policies for the actions of some rows, each with all rows of its group.
 
         Args:
-            rows: Rows whose cars wait, shape (k,).
-            policy: Decides.
+            rows: Rows whose cars wait, shape (k,), k > 0.
 
         Returns:
-            Actions of all rows, shape (B,) or (B, 2); those of the other rows mean nothing.
+            Their actions, shape (k,) or (k, 2).
         """
-        decided = policy.act(self._frames, self.starts, self.steps)
-        if self._actions is None:
-            shape = (self._rewards.shape[0], self._rewards.shape[1], *decided.actions.shape[1:])
-            self._actions = np.empty(shape, decided.actions.dtype)
         steps = self.steps[rows]
-        if steps.max() >= self._actions.shape[1]:
+        if steps.max() >= self._rewards.shape[1]:
             self._grow()
-        self._actions[rows, steps] = decided.actions[rows]
-        self._log_probs[rows, steps] = decided.log_probs[rows]
-        self._values[rows, steps] = decided.values[rows]
-        return decided.actions
+        for group, span in self._groups:
+            mine = rows[(rows >= span.start) & (rows < span.stop)]
+            if not len(mine):
+                continue
+            decided = group.policy.act(self._frames[span], group.starts, self.steps[span])
+            if self._actions is None:
+                shape = (*self._rewards.shape, *decided.actions.shape[1:])
+                self._actions = np.empty(shape, decided.actions.dtype)
+            chosen, at = mine - span.start, self.steps[mine]
+            self._actions[mine, at] = decided.actions[chosen]
+            self._log_probs[mine, at] = decided.log_probs[chosen]
+            self._values[mine, at] = decided.values[chosen]
+        if self._actions is None:
+            raise ValueError("no row to decide for")
+        return self._actions[rows, steps]
 
     def reward(self, rows: NDArray[np.int64], rewards: NDArray[np.float32]) -> None:
         """Take in what the last actions of some rows earned, shapes (k,)."""
         self._rewards[rows, self.steps[rows]] = rewards
         self.steps[rows] += 1
-        self.total_steps += len(rows)
 
     def finish(
         self,

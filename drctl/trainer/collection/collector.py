@@ -1,6 +1,6 @@
 """Plays a list of episodes on whatever workers there are, each exactly once (DESIGN 4.4, 4.5).
 
-What comes out depends on the starts and the policy alone. Row e of the policy's batch is always episode e,
+What comes out depends on the starts and the policies alone. An episode's row in its policy's batch is always the same,
 everything random is keyed by (seed, iteration, episode, step), and an episode whose worker is lost is driven
 again from its start: so neither the number of workers nor their speed, loss or return shows in the result.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -33,7 +33,7 @@ from drctl.link.messages import (
     Tick,
 )
 from drctl.simulation.episode_message import unpack_records
-from drctl.trainer.collection.batch import Batch
+from drctl.trainer.collection.batch import Batch, Group
 from drctl.trainer.collection.reward_failure import EpisodeRewardError, reward_error
 from drctl.trainer.collection.roster import ANSWER_PATIENCE_S, FORGET_S, NO_ROW, PROBE_S, Peer, WorkerView
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from drctl.link.codec import Message
     from drctl.link.transport import Received, TrainerLink
     from drctl.simulation.episode import EpisodeStart
-    from drctl.trainer.rollout import Episode, Policy
+    from drctl.trainer.rollout import Episode
 
 GATHER_S: Final = 0.02
 """How long a worker that is ready waits for slower ones, to share one pass through the network with them."""
@@ -63,22 +63,43 @@ class Describable(Protocol):
 
 
 @dataclass(frozen=True)
-class CollectionProgress:
-    """How far a collection is.
+class GroupProgress:
+    """How far a group of a collection is.
 
     Attributes:
         finished: Episodes that are finished.
         wanted: Episodes in all.
-        running: Episodes under way.
         steps: Steps with a reward so far, those of unfinished episodes included.
-        waiting_since: Since when no worker has been there, seconds since 1970; None while one is.
     """
 
     finished: int
     wanted: int
-    running: int
     steps: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every episode is finished."""
+        return self.finished == self.wanted
+
+
+@dataclass(frozen=True)
+class CollectionProgress:
+    """How far a collection is.
+
+    Attributes:
+        groups: Each group.
+        running: Episodes under way.
+        waiting_since: Since when no worker has been there, seconds since 1970; None while one is.
+    """
+
+    groups: tuple[GroupProgress, ...]
+    running: int
     waiting_since: float | None
+
+    @property
+    def steps(self) -> int:
+        """Steps with a reward so far."""
+        return sum(group.steps for group in self.groups)
 
     @property
     def is_waiting_for_workers(self) -> bool:
@@ -144,34 +165,33 @@ class Collector:
 
     def collect(
         self,
-        starts: Sequence[EpisodeStart],
-        policy: Policy,
-        *,
+        *groups: Group,
         on_tick: Callable[[CollectionProgress], None] = lambda _progress: None,
         should_stop: Callable[[], bool] = lambda: False,
-    ) -> list[Episode]:
+    ) -> list[list[Episode]]:
         """Play some episodes, each exactly once, and wait for workers for as long as there is none.
 
+        Groups are played at the same time; where cars are short, the episodes of the first begin first.
+
         Args:
-            starts: The episodes.
-            policy: Decides; asked with one row per start.
+            groups: The episodes, and who decides in them.
             on_tick: Called after each answer to workers, and twice a second while there is nothing to answer.
             should_stop: Asked at least four times a second.
 
         Returns:
-            The episodes in the order of `starts`.
+            The episodes of each group in the order of its starts.
 
         Raises:
             CollectionStopped: `should_stop` said so.
             EpisodeRewardError: The user's reward function failed.
         """
-        self._batch = Batch(starts, self._frame_shape, self._stack)
-        self._queue = list(range(len(starts)))
+        self._batch = Batch(groups, self._frame_shape, self._stack)
+        self._queue = list(range(len(self._batch.starts)))
         for peer in self._present():
             if not peer.setup:
                 self._start_over(peer)
         try:
-            self._run(self._batch, policy, on_tick, should_stop)
+            self._run(self._batch, on_tick, should_stop)
             return self._batch.episodes()
         finally:
             self._batch, self._queue, self._waiting_since = None, [], None
@@ -212,7 +232,6 @@ class Collector:
     def _run(
         self,
         batch: Batch,
-        policy: Policy,
         on_tick: Callable[[CollectionProgress], None],
         should_stop: Callable[[], bool],
     ) -> None:
@@ -225,7 +244,7 @@ class Collector:
             now = self._clock()
             wait_s = self._time_to_answer(now)
             if wait_s <= 0:
-                self._answer(batch, policy)
+                self._answer(batch)
             else:
                 received = self._link.receive(wait_s)
                 if received is not None:
@@ -242,9 +261,14 @@ class Collector:
             self._waiting_since = None
         elif self._waiting_since is None:
             self._waiting_since = time.time()
-        finished, wanted = len(batch.finished), len(batch.starts)
-        running = wanted - finished - len(self._queue)
-        return CollectionProgress(finished, wanted, running, batch.total_steps, self._waiting_since)
+        groups = tuple(
+            GroupProgress(
+                sum(row in batch.finished for row in rows), len(rows), int(batch.steps[rows.start : rows.stop].sum())
+            )
+            for rows in batch.group_rows
+        )
+        running = len(batch.starts) - len(batch.finished) - len(self._queue)
+        return CollectionProgress(groups, running, self._waiting_since)
 
     def _present(self) -> list[Peer]:
         return [peer for peer in self._peers.values() if peer.gone is None]
@@ -269,13 +293,13 @@ class Collector:
             self._open_since = now
         return self._open_since + GATHER_S - now
 
-    def _answer(self, batch: Batch, policy: Policy) -> None:
+    def _answer(self, batch: Batch) -> None:
         self._open_since = None
         peers = [peer for peer in self._present() if peer.is_open]
         rows = np.concatenate([peer.rows[peer.waiting] for peer in peers])
-        actions = batch.decide(rows, policy) if len(rows) else np.empty(len(batch.starts), np.int64)
+        actions = batch.decide(rows) if len(rows) else np.empty(0, np.int64)
         for peer in peers:
-            chosen = actions[peer.rows[peer.waiting]]
+            chosen, actions = actions[: len(peer.waiting)], actions[len(peer.waiting) :]
             episodes = self._assign(peer, batch)
             if not len(peer.waiting) and not episodes:
                 continue
@@ -291,9 +315,7 @@ class Collector:
                 break
             row = heapq.heappop(self._queue)
             peer.rows[car] = row
-            start = batch.starts[row]
-            number = start.iteration * len(batch.starts) + start.episode
-            episodes.append({"car": car, "start": start.to_json(), "number": number})
+            episodes.append({"car": car, "start": batch.starts[row].to_json(), "number": batch.number_of(row)})
         return episodes
 
     # Messages
