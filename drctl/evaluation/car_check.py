@@ -26,6 +26,9 @@ GRAPH_TOLERANCE: Final = 1e-6
 WEIGHTS_TOLERANCE: Final = 1e-4
 """Between a graph under OpenVINO and the weights under PyTorch, which add in another order."""
 
+_SAME_ACTION: Final = 0.01
+"""In units of the bounds: a third of a degree of 30. Two continuous actions nearer to each other drive the same."""
+
 _SMALLEST_BUFFER_GB: Final = 0.001  # nothing is learned here
 
 
@@ -51,12 +54,15 @@ class CarCheck:
         choices: How many different actions it chose on them.
         graph_difference: Largest difference of any output to the stored checkpoint's graph.
         weights_difference: The same to the trainer's weights; None where they or PyTorch are not there.
+        same_in_half_precision: Frames on which it chooses the same with weights in half precision, which is how the
+            car's converter to OpenVINO stores them (aws-deepracer-model-optimizer-pkg).
     """
 
     frames: int
     choices: int
     graph_difference: float
     weights_difference: float | None
+    same_in_half_precision: int
 
 
 def check_car_model(
@@ -77,7 +83,8 @@ def check_car_model(
         UnavailableError: OpenVINO is not installed.
     """
     frames = golden_frames(metadata_text)
-    unpacked = GraphPolicy(graph, parse_model_metadata(metadata, "model_metadata.json"), "agent/model.pb")
+    unpacked_metadata = parse_model_metadata(metadata, "model_metadata.json")
+    unpacked = GraphPolicy(graph, unpacked_metadata, "agent/model.pb")
     own_metadata = parse_model_metadata(metadata_text, "model_metadata.json")
     stored = GraphPolicy(checkpoint.graph, own_metadata, checkpoint.source)
     ours, theirs = _answers(unpacked, frames), _answers(stored, frames)
@@ -88,8 +95,10 @@ def check_car_model(
     if weights is not None and find_spec("torch") is not None:
         differences = _differences_to_weights(own_metadata, weights, frames, ours, chosen)
         weights_difference = _largest(differences, WEIGHTS_TOLERANCE, f"the weights of {name}")
+    half = _actions(GraphPolicy(graph, unpacked_metadata, "agent/model.pb", has_half_weights=True), frames)
+    same = np.abs(chosen - half).reshape(len(frames), -1).max(axis=1) <= _SAME_ACTION
     choices = len({str(action) for action in chosen.round(3).tolist()})
-    return CarCheck(len(frames), choices, graph_difference, weights_difference)
+    return CarCheck(len(frames), choices, graph_difference, weights_difference, int(same.sum()))
 
 
 def _answers(policy: GraphPolicy, frames: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -33,19 +33,20 @@ class GraphPolicy:
         graph: Content of ``model_<n>.pb``.
         metadata: Of the model.
         source: Name of the file for messages.
+        has_half_weights: Store the weights in half precision first, as the car's converter to OpenVINO does.
 
     Raises:
         FormatError: The graph is broken, or was not made for this metadata.
         UnavailableError: OpenVINO is not installed.
     """
 
-    def __init__(self, graph: bytes, metadata: ModelMetadata, source: str) -> None:
+    def __init__(self, graph: bytes, metadata: ModelMetadata, source: str, *, has_half_weights: bool = False) -> None:
         found, stack = _check(graph, metadata, source)
         self._form = ObservationForm.of(metadata)
         self._output = found.output
         self._space = metadata.action_space
         shapes = {name: (*shape[:-1], stack * shape[-1]) for name, shape in self._form.inputs.items()}
-        model = _compile(graph, shapes, source)
+        model = _compile(graph, shapes, source, has_half_weights=has_half_weights)
         self._request: Any = model.create_infer_request()
         self._sensors = [_sensor_of(port) for port in model.inputs]
         self._frames = np.zeros((stack, *self._form.shape), np.uint8)
@@ -162,7 +163,7 @@ def _actions(count: int | None) -> str:
     return "a continuous action" if count is None else f"one of {count} actions"
 
 
-def _compile(graph: bytes, shapes: Mapping[str, tuple[int, ...]], source: str) -> Any:
+def _compile(graph: bytes, shapes: Mapping[str, tuple[int, ...]], source: str, *, has_half_weights: bool) -> Any:
     try:
         import openvino
     except ImportError as error:
@@ -178,6 +179,9 @@ def _compile(graph: bytes, shapes: Mapping[str, tuple[int, ...]], source: str) -
         try:
             model = core.read_model(path)
             model.reshape({port: [1, *shapes[_sensor_of(port)]] for port in model.inputs})
+            if has_half_weights:
+                openvino.save_model(model, path.with_suffix(".xml"), compress_to_fp16=True)
+                model = core.read_model(path.with_suffix(".xml"))
             return core.compile_model(model, "CPU", _CONFIG)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]

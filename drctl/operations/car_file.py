@@ -52,10 +52,11 @@ class CarFile:
         text += "different actions" if check.choices != 1 else "action"
         if check.weights_difference is not None:
             text += f"; differs from the trainer's weights by {check.weights_difference:.1g} at most"
+        half = f"with weights in half precision, which the car may take: the same on {check.same_in_half_precision}"
         warnings = (Message(note, "warning") for note in self.notes)
         is_best = self.best in (None, self.checkpoint)
         best = () if is_best else (Message(f"the best checkpoint is {self.best}, which -b takes"),)
-        return (*warnings, Message(f"unpacked again and run: {text}"), *best)
+        return (*warnings, Message(f"unpacked again and run: {text}"), Message(f"{half} of them"), *best)
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as a mapping."""

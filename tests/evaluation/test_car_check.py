@@ -66,11 +66,19 @@ def test_a_car_file_answers_as_graph_and_weights_do(content, heads):
     assert found.graph_difference == 0.0
     assert found.weights_difference is not None
     assert 0.0 < found.weights_difference < 1e-5
+    assert found.frames - 3 <= found.same_in_half_precision <= found.frames  # a tie of an untrained network may fall
 
 
 def test_a_model_of_other_software_has_no_weights_to_compare_with():
     found = check(METADATA, constant_graph(1), constant_graph(1))
     assert (found.choices, found.graph_difference, found.weights_difference) == (1, 0.0, None)
+
+
+def test_half_precision_is_told_when_it_changes_what_is_chosen():
+    """Half precision does not tell 1.0002 from 1, and of equal actions the first is taken."""
+    biases = [np.array(values, np.float32).tobytes() for values in ((0, 1, 0), (1, 1.0002, 0))]
+    close = constant_graph(1).replace(*biases)
+    assert check(METADATA, close, close).same_in_half_precision == 0
 
 
 def test_another_graph_in_the_car_file_is_noticed():
