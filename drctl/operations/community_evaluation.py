@@ -35,7 +35,7 @@ from drctl.operations.community_report import describe_image_lap, describe_image
 from drctl.operations.container_store import location_inside, provide_store
 from drctl.operations.containers import check_machine
 from drctl.result import Message, Result
-from drctl.stack.community_stack import community_evaluation_plan
+from drctl.stack.community_stack import RACE_FOLDER, community_evaluation_plan
 from drctl.stack.drctl_stack import RunFolders
 from drctl.status.run_status import find_runs, read_run
 from drctl.storage.location import open_store, project_store_location
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from drctl.engines.state import EngineState
     from drctl.stack.plan import RunPlan
     from drctl.storage.objects import ObjectStore
-
-CONTAINERS_FOLDER: Final = "images"
-"""In the evaluation's folder: what its containers keep there."""
 
 _STAMP: Final = "%Y%m%d%H%M%S"
 _POLL_S: Final = 0.5
@@ -117,7 +114,7 @@ def preview_race(project: Project, checkpoints: Sequence[str], tracks: Sequence[
         DrctlError: What of the settings stands against it.
     """
     project = _checked(project, checkpoints, tracks)
-    folder = evaluation_folder(project.root, project.settings.run_id) / CONTAINERS_FOLDER
+    folder = evaluation_folder(project.root, project.settings.run_id) / RACE_FOLDER
     return make_engine(project.settings.docker_style).preview(_plan(project, folder))
 
 
@@ -155,15 +152,15 @@ def race_with_images(
             found = _race_of_copy(found, copy_model(found.store, found.keys))
         engine = engine or make_engine(project.settings.docker_style, lambda command: report(Message(f"$ {command}")))
         stamp = _free_stamp(found)
-        with _kept_pointers(found), _running(found, stamp, folder / CONTAINERS_FOLDER, engine):
-            state = _wait(found, stamp, folder / CONTAINERS_FOLDER, engine, report)
-            _raise_failure(state, folder / CONTAINERS_FOLDER, engine)
+        with _kept_pointers(found), _running(found, stamp, folder / RACE_FOLDER, engine):
+            state = _wait(found, stamp, folder / RACE_FOLDER, engine, report)
+            _raise_failure(state, folder / RACE_FOLDER, engine)
         return describe_image_race(found.project, found.store, found.keys, stamp, found.notes)
 
 
 def clear_race(project: Project) -> bool:
     """Remove the containers of an evaluation whose process was killed; False when there are none."""
-    folder = evaluation_folder(project.root, project.settings.run_id) / CONTAINERS_FOLDER
+    folder = evaluation_folder(project.root, project.settings.run_id) / RACE_FOLDER
     if read_state(folder) is None:
         return False
     was_running = make_engine("compose").down(folder, at_once=True)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from drctl.stack.drctl_stack import RunFolders
 
 STREAM_PORT: Final = 8080
+RACE_FOLDER: Final = "images"
+"""In the folder of a run's evaluations: what the container of a race keeps there."""
+
 VNC_PORT: Final = 5900
 _FIRST_VNC_PORT: Final = 5901
 _FEWEST_STREAM_PORTS: Final = 10  # 8080-8089 as DeepRacer-for-Cloud has them

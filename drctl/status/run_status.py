@@ -304,10 +304,12 @@ def _condition(
     is_alive = part.is_running if part.container else part.process is not None and part.process.is_alive
     if state.phase == "ended":
         return "ended", ""
+    if not is_alive and part.last_exit is None and not part.since:
+        return "late", "is being started"
     if not is_alive:
         if not is_restarted:
             if part.last_exit is None:
-                return "late", "is being started"
+                return "gone", "has ended"
             end = _exit(part.last_exit)
             return "gone", f"{'was' if end.startswith('killed') else 'ended with'} {end} and is not started again"
         if part.next_start is not None:

@@ -52,6 +52,7 @@ def make_app(plan: ViewerPlan, token: Secret | None) -> Access:
         Route("/frames", viewer.send_frames),
         Route("/api/state", viewer.send_state),
         Route("/runs/{run:int}/workers/{worker}/{what}", viewer.send_from_worker),
+        Route("/runs/{run:int}/laps", viewer.send_laps),
         Route("/runs/{run:int}/files/{key:path}", viewer.send_file),
         Mount("/page", StaticFiles(directory=PAGE_FOLDER)),
     ]
@@ -120,6 +121,8 @@ class _Viewer:
             raise HTTPException(400, "a view is RUN/WORKER/CAMERA/CAR") from None
         if camera == "onboard":
             query["width"] = 160  # what the network sees has no more pixels
+        if "width" in query:
+            query["height"] = query["width"] * 3 // 4  # web_video_server leaves it as it is otherwise
         if self._plan.has_details:
             query["details"] = 1
         query["color"] = self._plan.car_color
@@ -151,6 +154,19 @@ class _Viewer:
                 return Response(status_code=204)
             raise HTTPException(502, str(error)) from error
         return Response(body, status, media_type=kind, headers={"Cache-Control": "no-store"})
+
+    async def send_laps(self, request: Request) -> Response:
+        """Send driven lines out of the store: of the newest training episodes, or of the race that ``race`` names."""
+        stamp = request.query_params.get("race")
+        if stamp is not None and not (stamp.isdecimal() and stamp.isascii() and len(stamp) == 14):
+            raise HTTPException(400, "race is 14 digits")
+        try:
+            found = await asyncio.to_thread(self._source.laps, request.path_params["run"], stamp)
+        except (DrctlError, ImportError):  # numpy belongs to the simulator, which a viewer can do without
+            found = None
+        if found is None:
+            return Response(status_code=204)
+        return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
     async def send_file(self, request: Request) -> Response:
         """Send a checkpoint or a video; browsers ask for parts of a video (RFC 9110, section 14)."""

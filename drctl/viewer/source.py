@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from drctl.errors import DrctlError
-from drctl.formats.evaluation_metrics import parse_evaluation_metrics
 from drctl.formats.object_keys import ModelKeys
 from drctl.stack.plan import RunPlan, read_plan
 from drctl.status.run_status import PartStatus, RunReader, RunStatus
 from drctl.status.text import describe_results, describe_rule, duration
-from drctl.status.witness import witness_state
+from drctl.status.witness import Witness
 from drctl.storage.location import StoreLocation, open_store
+from drctl.viewer.evaluation import RunningEvaluation, find_evaluation
+from drctl.viewer.stored_laps import StoredLaps
+from drctl.viewer.stored_races import StoredFiles
 
 if TYPE_CHECKING:
     from drctl.stack.viewer_plan import ViewerPlan
@@ -29,9 +29,10 @@ FILES_S: Final = 5.0
 """Files appear less often than phases change, and listing them costs more."""
 
 STREAM_PORTS: Final = range(8080, 8180)
+EVALUATION: Final = "evaluation"
+"""Name of the part that races a stored model."""
+
 _GONE: Final = ("lost", "left")
-_GRAPH: Final = re.compile(r".*/model/model_(\d+)\.pb")
-_EVALUATION: Final = re.compile(r".*/evaluation-(\d{14})\.json")
 _REREAD: Final = 2
 """The newest iterations are read again: an evaluation is added to them."""
 
@@ -44,11 +45,13 @@ class _Run:
     reader: RunReader
     store: ObjectStore | None
     keys: ModelKeys
+    stored: StoredFiles | None
+    laps: StoredLaps | None
     iterations: dict[int, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, Any] = field(default_factory=dict)
     files_read: float = float("-inf")
-    races: dict[str, dict[str, Any]] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,20 +89,19 @@ class Source:
         now = time.time() if now is None else now
         states, iterations, files = [], {}, {}
         for run_id, folder in self._folders():
+            run = None
             try:
                 run = self._open(run_id, folder)
-                status = run.reader.read(now) if run is not None else None
-            except DrctlError as error:
-                states.append({"id": run_id, "trouble": str(error)})
-                continue
-            if run is None or status is None:
-                continue
-            run.addresses = _addresses(run.plan, status)
-            states.append(_describe(run, status, now))
-            _read_iterations(run, int(status.trainer.get("iteration", 0)))
-            if now - run.files_read > FILES_S:
-                run.files, run.files_read = _read_files(run), now
-            iterations[run_id], files[run_id] = dict(run.iterations), run.files
+                state = None if run is None else self._look(run, now)
+            except DrctlError as error:  # what was known before stays on the page
+                states.append({"id": run_id, **(run.state if run else {}), "trouble": str(error)})
+            else:
+                if run is None or state is None:
+                    continue
+                run.state = state
+                states.append(state)
+            if run is not None:
+                iterations[run_id], files[run_id] = dict(run.iterations), run.files
         state = {
             "version": 1,
             "time": round(now, 1),
@@ -108,6 +110,19 @@ class Source:
             "runs": sorted(states, key=lambda one: (not one.get("is_running"), one["id"])),
         }
         return Snapshot(state, iterations, files)
+
+    def _look(self, run: _Run, now: float) -> dict[str, Any] | None:
+        status = run.reader.read(now)
+        if status is None:
+            return None
+        evaluation = find_evaluation(Path(self._plan.root), run.plan)
+        run.addresses = _addresses(run.plan, status)
+        if evaluation is not None and evaluation.address:
+            run.addresses[EVALUATION] = evaluation.address
+        _read_iterations(run, int(status.trainer.get("iteration", 0)))
+        if now - run.files_read > FILES_S and run.stored is not None:
+            run.files, run.files_read = run.stored.read(), now
+        return _describe(run, status, evaluation, now)
 
     def address(self, run_id: int, worker: str) -> str | None:
         """Return where a worker streamed when it was last looked at, as ``host:port``, or None."""
@@ -121,6 +136,15 @@ class Source:
             return None
         return run.store, key
 
+    def laps(self, run_id: int, stamp: str | None) -> dict[str, Any] | None:
+        """Return driven lines of a run's newest training episodes, or of a race; None where there are none.
+
+        Raises:
+            DrctlError: See `StoredLaps.read`.
+        """
+        run = self._runs.get(run_id)
+        return run.laps.read(stamp) if run is not None and run.laps is not None else None
+
     def _folders(self) -> list[tuple[int, Path]]:
         base = Path(self._plan.root) / "tmp"
         found = [(int(path.name[4:]), path) for path in base.glob("run-*") if path.name[4:].isdigit()]
@@ -133,19 +157,27 @@ class Source:
             return None
         run = self._runs.get(run_id)
         if run is None or run.plan.run_token != plan.run_token:
-            store = _open_store(plan)
-            state = None if plan.engine == "process" else partial(witness_state, folder, store)
-            keys = ModelKeys(plan.prefix, plan.trainer.get("metrics_prefix"))
-            run = self._runs[run_id] = _Run(plan, RunReader(folder, store, state), store, keys)
+            run = self._runs[run_id] = self._remember(plan, folder)
         return run
 
+    def _remember(self, plan: RunPlan, folder: Path) -> _Run:
+        keys = ModelKeys(plan.prefix, plan.trainer.get("metrics_prefix"))
+        store = self._open_store(plan)
+        if store is None:
+            return _Run(plan, RunReader(folder, None), None, keys, None, None)
+        reader = RunReader(folder, store, None if plan.engine == "process" else Witness(folder, store).state)
+        laps = StoredLaps(store, keys, Path(self._plan.root) / "tracks")
+        return _Run(plan, reader, store, keys, StoredFiles(store, keys), laps)
 
-def _open_store(plan: RunPlan) -> ObjectStore | None:
-    """Open the store as the run's own trainer sees it."""
-    try:
-        return open_store(StoreLocation.from_json(plan.trainer["store"]))
-    except (DrctlError, KeyError):
-        return None
+    def _open_store(self, plan: RunPlan) -> ObjectStore | None:
+        """Open the store as the run's own trainer sees it; None where a run of this machine's processes has none."""
+        place = plan.trainer.get("store") or self._plan.store
+        try:
+            return open_store(StoreLocation.from_json(place)) if place else None
+        except DrctlError:
+            if plan.engine != "process":
+                raise
+            return None
 
 
 def _addresses(plan: RunPlan, status: RunStatus) -> dict[str, str]:
@@ -155,8 +187,9 @@ def _addresses(plan: RunPlan, status: RunStatus) -> dict[str, str]:
     network, can be: a viewer that fetched from anywhere would be a door into other services.
     """
     if plan.stack != "drctl":
-        parts = [part for part in plan.parts if part.kind == "worker" and part.container is not None]
-        return {part.name: f"{part.container.service}:{STREAM_PORTS[0]}" for part in parts if part.container}
+        alive = {part.name for part in status.parts if part.condition == "alive"}
+        containers = {part.name: part.container for part in plan.parts if part.kind == "worker" and part.name in alive}
+        return {name: f"{one.name}:{STREAM_PORTS[0]}" for name, one in containers.items() if one is not None}
     found = {}
     for view in status.trainer.get("workers", ()) if status.is_running else ():
         host, _, port = str(view.get("address", "")).rpartition(":")
@@ -166,7 +199,7 @@ def _addresses(plan: RunPlan, status: RunStatus) -> dict[str, str]:
     return found
 
 
-def _describe(run: _Run, status: RunStatus, now: float) -> dict[str, Any]:
+def _describe(run: _Run, status: RunStatus, evaluation: RunningEvaluation | None, now: float) -> dict[str, Any]:
     facts = status.trainer
     names = (
         *("iteration", "episodes_done", "episodes_wanted", "episodes_total", "steps_total", "steps_per_s"),
@@ -188,7 +221,10 @@ def _describe(run: _Run, status: RunStatus, now: float) -> dict[str, Any]:
         "results": describe_results(facts),
         "rule": describe_rule(status).removeprefix("stop rule: "),
         "facts": {name: facts[name] for name in names if facts.get(name) is not None},
-        "parts": [_describe_part(part, run, cars, now) for part in status.parts],
+        "parts": [
+            *(_describe_part(part, run, cars, now) for part in status.parts),
+            *([_describe_evaluation(evaluation)] if evaluation is not None else []),
+        ],
         "waits": [
             {
                 "text": f"{wait.who} waits for {wait.for_whom} since {duration(wait.since_s)}: {wait.why}",
@@ -213,6 +249,20 @@ def _describe_part(part: PartStatus, run: _Run, cars: Mapping[str, int], now: fl
     }
 
 
+def _describe_evaluation(evaluation: RunningEvaluation) -> dict[str, Any]:
+    return {
+        "name": EVALUATION,
+        "kind": EVALUATION,
+        "condition": "alive",
+        "doing": evaluation.description,
+        "since": evaluation.since,
+        "restarts": 0,
+        "last_heard": None,
+        "cars": 1,
+        "has_stream": bool(evaluation.address),
+    }
+
+
 def _read_iterations(run: _Run, current: int) -> None:
     """Read the summaries that are new, and the newest again, until one is missing."""
     if run.store is None:
@@ -224,67 +274,3 @@ def _read_iterations(run: _Run, current: int) -> None:
         except (DrctlError, ValueError):
             if number > newest:
                 return
-
-
-def _read_files(run: _Run) -> dict[str, Any]:
-    """List checkpoints and evaluations with the keys that may be fetched."""
-    if run.store is None:
-        return {}
-    try:
-        graphs = [
-            (int(found[1]), info)
-            for info in run.store.list(f"{run.keys.prefix}/model")
-            if (found := _GRAPH.fullmatch(info.key))
-        ]
-        metrics = [
-            (found[1], info)
-            for info in run.store.list(f"{run.keys.metrics_prefix}/evaluation")
-            if (found := _EVALUATION.fullmatch(info.key))
-        ]
-        races = [_read_race(run, stamp, info.key, info.version) for stamp, info in metrics]
-    except DrctlError:
-        return run.files
-    checkpoints = [
-        {"number": number, "key": info.key, "bytes": info.size_bytes, "modified": info.modified.timestamp()}
-        for number, info in sorted(graphs, key=lambda one: -one[0])
-    ]
-    keys = {one["key"] for one in checkpoints} | {key for race in races for key in race["videos"].values()}
-    return {
-        "checkpoints": checkpoints,
-        "evaluations": sorted(races, key=lambda race: race["stamp"], reverse=True),
-        "keys": sorted(keys),
-    }
-
-
-def _read_race(run: _Run, stamp: str, key: str, version: str) -> dict[str, Any]:
-    known = run.races.get(stamp)
-    if known is not None and known["version"] == version and known["videos"]:
-        return known
-    assert run.store is not None  # noqa: S101 - it was listed
-    try:
-        laps = parse_evaluation_metrics(run.store.get(key), key)
-    except DrctlError:
-        laps = ()
-    videos = {
-        info.key.split("/")[-2]: info.key
-        for info in run.store.list(f"{run.keys.evaluation_folder(stamp)}/mp4")
-        if info.key.endswith("/0-video.mp4")
-    }
-    run.races[stamp] = {
-        "stamp": stamp,
-        "version": version,
-        "videos": videos,
-        "laps": [
-            {
-                "lap": lap.trial,
-                "time_s": lap.elapsed_time_in_milliseconds / 1000,
-                "progress": lap.completion_percentage,
-                "status": lap.episode_status,
-                "off_track": lap.off_track_count,
-                "crashes": lap.crash_count,
-                "resets": lap.reset_count,
-            }
-            for lap in laps
-        ],
-    }
-    return run.races[stamp]

@@ -80,6 +80,7 @@ def viewer(worker, tmp_path_factory):
     address = f"127.0.0.1:{worker.server_address[1]}"
     patch.setattr(Source, "read", lambda _: snapshot)
     patch.setattr(Source, "address", lambda _, run, name: address if (run, name) == (0, "worker-0") else None)
+    patch.setattr(Source, "laps", lambda _, run, stamp: {"race": stamp} if run == 0 else None)
     patch.setattr(Source, "object", lambda _, run, key: (_Store(), key) if (run, key) == (0, KEY) else None)
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
@@ -128,8 +129,8 @@ def test_pictures_of_several_views_come_over_one_connection(viewer, worker):
     connection.close()
     assert seen == {(index, picture) for index in (0, 1) for picture in PICTURES}
     asked = [path for path in worker.asked if path.startswith("/stream")]
-    assert "/stream?topic=%2Fracecar%2Fdeepracer%2Fkvs_stream&car=0&width=320&details=1&color=Red" in asked
-    assert any("image_rect_color&car=3&width=160" in path for path in asked)
+    assert "/stream?topic=%2Fracecar%2Fdeepracer%2Fkvs_stream&car=0&width=320&height=240&details=1&color=Red" in asked
+    assert any("image_rect_color&car=3&width=160&height=120" in path for path in asked)
 
 
 def test_two_browsers_share_a_connection_to_the_worker(viewer, worker):
@@ -160,6 +161,13 @@ def test_a_workers_port_is_passed_on_for_known_requests_alone(viewer):
     assert get(viewer, "/runs/5/workers/worker-0/snapshot").status == 404
     # The page asks for driven lines again and again: that a worker is gone is no error then.
     assert get(viewer, "/runs/0/workers/worker-9/episodes").status == 204
+
+
+def test_driven_lines_come_out_of_the_store(viewer):
+    assert json.loads(get(viewer, "/runs/0/laps").body) == {"race": None}
+    assert json.loads(get(viewer, "/runs/0/laps?race=20260101000000").body) == {"race": "20260101000000"}
+    assert get(viewer, "/runs/9/laps").status == 204
+    assert get(viewer, "/runs/0/laps?race=../../x").status == 400
 
 
 @pytest.mark.parametrize(

@@ -19,18 +19,15 @@ from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import msgpack
 
 from drctl.formats.stream_topics import TOPICS
+from drctl.simulation.stream.description import describe_clip, describe_track
 from drctl.simulation.stream.studio import Studio
 from drctl.simulation.stream.topic import View, parse_view
-
-if TYPE_CHECKING:
-    from drctl.simulation.stream.clip import Clip
-    from drctl.simulation.track.track import Track
 
 NICENESS: Final = 15
 """On a busy core the pictures get a thirtieth of the time (sched(7)); what cannot be drawn in time is left out."""
@@ -40,8 +37,6 @@ BOUNDARY: Final = "boundarydonotcross"
 """The separator of web_video_server, which some viewers have written down."""
 
 _PICTURE_LIMIT_S: Final = 20.0
-_POINT_S: Final = 0.2
-"""Distance of the points of a driven line; 15 a second would be more than a map can show."""
 
 
 class StreamServer(ThreadingHTTPServer):
@@ -170,36 +165,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing: the worker's log is about driving."""
-
-
-def describe_clip(clip: Clip) -> dict[str, Any]:
-    """Return an episode for a map: its driven line with few points, metres, seconds and m/s."""
-    rows, start = clip.rows, clip.start
-    step = max(1, round(_POINT_S * len(rows) / max(clip.duration_s, _POINT_S)))
-    chosen = rows[sorted({*range(0, len(rows), step), len(rows) - 1})]
-    names = ("time_s", "x_m", "y_m", "yaw_rad", "speed_m_s")
-    return {
-        "serial": clip.serial,
-        "car": clip.car,
-        "phase": start.phase,
-        "iteration": start.iteration,
-        "episode": start.episode,
-        "world": start.world,
-        "is_reversed": start.is_reversed,
-        "status": clip.status,
-        "is_running": clip.is_running,
-        "duration_s": round(clip.duration_s, 2),
-        "progress_percent": round(float(rows["progress_percent"][-1]), 1),
-        "reward": round(float(rows["reward"].sum()), 2),
-        "points": [[round(float(row[name]), 3) for name in names] for row in chosen],
-    }
-
-
-def describe_track(track: Track) -> dict[str, Any]:
-    """Return a track's borders for a map, metres."""
-    borders = {"inner": track.inner_m, "outer": track.outer_m}
-    lines = {name: [[round(x, 3), round(y, 3)] for x, y in points.tolist()] for name, points in borders.items()}
-    return {"name": track.name, "label": track.label, "is_closed": track.is_closed, **lines}
 
 
 def _index() -> str:

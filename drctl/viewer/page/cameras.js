@@ -35,7 +35,7 @@ export class Cameras {
       });
     }
     this.run = run;
-    const workers = run.parts.filter((part) => part.kind === "worker" && (!this.only || part.name === this.only));
+    const workers = run.parts.filter((part) => hasPictures(part) && (!this.only || part.name === this.only));
     const shown = new Map();
     for (const worker of workers) {
       for (const camera of this.camera === "all" ? offered : [this.camera]) {
@@ -47,7 +47,9 @@ export class Cameras {
       const tile = this.tiles.get(key) ?? this.addTile(key, worker, camera);
       this.describe(tile, worker);
     }
-    byId("tiles").classList.toggle("many", shown.size > 4);
+    byId("tiles").style.setProperty("--columns", this.camera === "all" ? offered.length : columnsFor(shown.size));
+    byId("cameras").hidden = !shown.size;
+    byId("main").classList.toggle("solo", !shown.size);
     this.connect();
   }
 
@@ -126,6 +128,15 @@ export class Cameras {
       }
     }
   }
+}
+
+function columnsFor(tiles) {
+  return tiles < 3 ? tiles : tiles < 5 ? 2 : 3;
+}
+
+// Those of a run that has ended are gone; drctl's own races are over sooner than anybody could watch them.
+function hasPictures(part) {
+  return part.kind === "evaluation" ? part.has_stream : part.kind === "worker" && part.condition !== "ended";
 }
 
 function join(first, second) {

@@ -60,12 +60,13 @@ export class Chart {
 
     pen.font = "11px system-ui, sans-serif";
     pen.lineWidth = 1;
-    for (const tick of ticks(low, high, 4)) {
+    const marks = ticks(low, high, 4), step = marks.length > 1 ? marks[1] - marks[0] : 0;
+    for (const tick of marks) {
       pen.strokeStyle = color("line");
       line(pen, [[EDGE.left, y(tick)], [width - EDGE.right, y(tick)]]);
       pen.fillStyle = color("quiet");
       pen.textAlign = "right"; pen.textBaseline = "middle";
-      pen.fillText(short(tick), EDGE.left - 7, y(tick));
+      pen.fillText(short(tick, step), EDGE.left - 7, y(tick));
     }
     pen.textAlign = "center"; pen.textBaseline = "alphabetic";
     for (const tick of ticks(first, last, Math.min(6, width / 90)).filter(Number.isInteger)) pen.fillText(String(tick), x(tick), height - 5);
@@ -123,8 +124,10 @@ export function ticks(low, high, wanted) {
   return found;
 }
 
-export function short(value) {
+// Writes a number with few digits, but so many that one a step away reads differently.
+export function short(value, step = 0) {
   const size = Math.abs(value);
+  if (step && step < 0.1 && size < 100) return value.toFixed(Math.min(6, Math.ceil(-Math.log10(step))));
   if (size >= 10000) return `${(value / 1000).toFixed(0)}k`;
   if (size >= 100 || Number.isInteger(value)) return value.toFixed(0);
   if (size >= 10) return value.toFixed(1);

@@ -40,7 +40,7 @@ function currentRun() {
 function show() {
   const run = currentRun();
   byId("nothing").hidden = !state || Boolean(run);
-  byId("main").hidden = !run || Boolean(run.trouble);
+  byId("main").hidden = !run?.parts;
   showNotices(run, isConnected);
   if (!run) return;
   const runs = state.runs.map((one) => [one.id, `run ${one.id}${one.is_running ? "" : " · ended"}`]);
@@ -48,7 +48,7 @@ function show() {
     byId("runs").dataset.shown = JSON.stringify([runs, run.id]);
     choice(byId("runs"), runs.length > 1 ? runs : [], run.id, (id) => { chosen = id; show(); showCharts(); });
   }
-  if (run.trouble) return;
+  if (!run.parts) return;
   byId("title").textContent = run.prefix;
   document.title = `${run.is_running ? run.phase.replaceAll("_", " ") : "ended"} · ${run.prefix} · drctl`;
   showPhase(run, clock);
@@ -103,6 +103,7 @@ byId("theme").addEventListener("click", () => {
   chooseTheme(theme());
 });
 window.addEventListener("resize", () => charts.forEach((chart) => chart.draw()));
+document.addEventListener("race", ({ detail }) => map.showRace(currentRun(), detail.stamp, detail.name).catch(() => {}));
 chooseTheme(theme());
-setInterval(() => { const run = currentRun(); if (run && !run.trouble) { showPhase(run, clock); showParts(run, clock); } }, 1000);
+setInterval(() => { const run = currentRun(); if (run?.parts) { showPhase(run, clock); showParts(run, clock); } }, 1000);
 listen();

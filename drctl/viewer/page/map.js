@@ -10,18 +10,62 @@ export class TrackMap {
   constructor() {
     this.canvas = byId("map");
     this.workers = new Map();
+    this.race = null;
+    byId("map-back").addEventListener("click", () => this.hideRace());
     setInterval(() => this.ask(), ASK_MS);
     const frame = () => { this.draw(); requestAnimationFrame(frame); };
     requestAnimationFrame(frame);
   }
 
   update(run) {
-    if (this.token !== run.token) { this.workers.clear(); this.track = null; this.token = run.token; }
+    if (this.token !== run.token) {
+      this.workers.clear();
+      this.hideRace();
+      this.track = null; this.box = null; this.stored = ""; this.iteration = null; this.token = run.token;
+    }
     this.run = run;
     const before = this.streaming?.join();
     this.streaming = run.parts.filter((part) => part.has_stream).map((part) => part.name);
-    for (const name of [...this.workers.keys()]) if (!this.streaming.includes(name) && run.is_running) this.workers.delete(name);
+    for (const name of [...this.workers.keys()]) if (name && !this.streaming.includes(name) && run.is_running) this.workers.delete(name);
     if (before !== this.streaming.join()) this.ask();
+    // What no worker tells comes out of the store: of a run that has ended, and of the community images. It is also
+    // shown until a worker has answered.
+    const wish = run.is_running && run.stack !== "community" ? "first" : `${run.is_running}/${run.facts.iteration}`;
+    if (wish !== this.stored) { this.stored = wish; this.askStore(run).catch(() => { this.stored = ""; }); }
+  }
+
+  // The cars of workers win: those that were watched to the end of a run stay.
+  hasLiveCars() {
+    return [...this.workers].some(([name, worker]) => name && worker.cars.size);
+  }
+
+  async askStore(run) {
+    if (this.hasLiveCars()) return;
+    const found = await fetchLaps(run.id);
+    if (!found || this.token !== run.token || this.hasLiveCars()) return;
+    this.iteration = found.iteration;
+    this.workers.set("", { setup: 0, cars: carsOf(found.clips) });
+    if (found.track || !this.track) this.setTrack(found.track ?? bareTrack(found.clips));
+  }
+
+  async showRace(run, stamp, name) {
+    const found = await fetchLaps(run.id, stamp);
+    if (!found || this.token !== run.token) return;
+    const track = found.track ?? bareTrack(found.clips);
+    this.race = { stamp, name, track, box: boxOf(track), cars: carsOf(found.clips) };
+    this.label();
+    this.canvas.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  }
+
+  hideRace() {
+    this.race = null;
+    this.label();
+  }
+
+  label() {
+    byId("map-label").textContent = (this.race ?? this).track?.name ?? "";
+    byId("map-back").hidden = !this.race;
+    this.canvas.dataset.race = this.race?.stamp ?? "";
   }
 
   async ask() {
@@ -47,6 +91,7 @@ export class TrackMap {
         else known.cars.set(clip.car, { newest: clip, clip, began: performance.now() / 1000 - Math.random() * clip.duration_s });
       }
       this.workers.set(name, known);
+      if (known.cars.size && this.workers.delete("")) this.track = null;
       if (!this.track && found.worlds.length) {
         const answer = await fetch(`${base}/track?world=0`);
         if (answer.status === 200) this.setTrack(await answer.json());
@@ -58,11 +103,8 @@ export class TrackMap {
 
   setTrack(track) {
     this.track = track;
-    byId("map-label").textContent = track.name;
-    const xs = track.outer.map(([x]) => x), ys = track.outer.map(([, y]) => y);
-    const inner = track.inner;
-    xs.push(...inner.map(([x]) => x)); ys.push(...inner.map(([, y]) => y));
-    this.box = { x0: Math.min(...xs), x1: Math.max(...xs), y0: Math.min(...ys), y1: Math.max(...ys) };
+    this.box = boxOf(track);
+    this.label();
   }
 
   // Moves a car on; at its end comes the newest episode, or the same again.
@@ -73,15 +115,16 @@ export class TrackMap {
   }
 
   draw() {
-    if (!this.track || document.hidden) return;
+    const { track, box } = this.race ?? this;
+    if (document.hidden) return;
     const area = prepare(this.canvas);
-    if (!area) return;
-    const { pen, width, height } = area, box = this.box, edge = 18;
+    if (!area || !track) return;
+    const { pen, width, height } = area, edge = 18;
     const scale = Math.min((width - 2 * edge) / (box.x1 - box.x0), (height - 2 * edge) / (box.y1 - box.y0));
     const left = (width - scale * (box.x1 - box.x0)) / 2, top = (height - scale * (box.y1 - box.y0)) / 2;
     const at = ([x, y]) => [left + (x - box.x0) * scale, top + (box.y1 - y) * scale];
-    this.drawRoad(pen, at);
-    const states = [...this.workers.values()].flatMap((worker) => [...worker.cars.values()]);
+    if (track.inner.length) drawRoad(pen, track, at);
+    const states = (this.race ? [this.race] : [...this.workers.values()]).flatMap((worker) => [...worker.cars.values()]);
     const speeds = states.flatMap((state) => speedsOf(state.clip));
     const low = speeds.length ? quantile(speeds, 0.02) : 0, high = Math.max(low + 0.2, speeds.length ? quantile(speeds, 0.98) : 1);
     pen.lineWidth = Math.max(1.4, Math.min(2.4, 0.02 * scale));
@@ -92,28 +135,54 @@ export class TrackMap {
     for (const state of states) drawCar(pen, poseAt(state.clip.points, this.play(state, now)), at, Math.max(5, 0.16 * scale));
     byId("slow").textContent = speeds.length ? `${low.toFixed(1)} m/s` : "";
     byId("fast").textContent = speeds.length ? high.toFixed(1) : "";
-    byId("map-count").textContent = states.length ? `${states.length} car${states.length > 1 ? "s" : ""}` : "";
+    byId("map-count").textContent = this.describe(states.length);
     this.canvas.dataset.cars = states.length;
   }
 
-  drawRoad(pen, at) {
-    const { inner, outer, is_closed: isClosed } = this.track;
-    const path = (points) => points.forEach((point, index) => (index ? pen.lineTo(...at(point)) : pen.moveTo(...at(point))));
-    pen.beginPath();
-    if (isClosed) { path(outer); pen.closePath(); path(inner); pen.closePath(); }
-    else { path([...outer, ...[...inner].reverse()]); pen.closePath(); }
-    pen.fillStyle = color("road");
-    pen.fill("evenodd");
-    pen.strokeStyle = color("road-edge");
-    pen.lineWidth = 1.5;
-    for (const border of [inner, outer]) {
-      pen.beginPath(); path(border);
-      if (isClosed) pen.closePath();
-      pen.stroke();
-    }
-    pen.lineWidth = 2;
-    pen.beginPath(); pen.moveTo(...at(inner[0])); pen.lineTo(...at(outer[0])); pen.stroke();
+  describe(count) {
+    if (!count) return "";
+    if (this.race) return `${count} lap${count > 1 ? "s" : ""} of the race of ${this.race.name}`;
+    if (this.workers.has("")) return `${count} episode${count > 1 ? "s" : ""} of iteration ${this.iteration}`;
+    return `${count} car${count > 1 ? "s" : ""}`;
   }
+}
+
+async function fetchLaps(run, stamp) {
+  const response = await fetch(`runs/${run}/laps${stamp ? `?race=${stamp}` : ""}`);
+  return response.status === 200 ? response.json() : null;
+}
+
+function carsOf(clips) {
+  const now = performance.now() / 1000;
+  return new Map(clips.map((clip) => [clip.car, { newest: clip, clip, began: now - Math.random() * clip.duration_s }]));
+}
+
+// In place of a track that is not known: nothing but room for what was driven.
+function bareTrack(clips) {
+  return { name: "", inner: [], outer: clips.flatMap((clip) => clip.points.map(([, x, y]) => [x, y])), is_closed: false };
+}
+
+function boxOf(track) {
+  const points = [...track.inner, ...track.outer], xs = points.map(([x]) => x), ys = points.map(([, y]) => y);
+  return { x0: Math.min(...xs), x1: Math.max(...xs), y0: Math.min(...ys), y1: Math.max(...ys) };
+}
+
+function drawRoad(pen, { inner, outer, is_closed: isClosed }, at) {
+  const path = (points) => points.forEach((point, index) => (index ? pen.lineTo(...at(point)) : pen.moveTo(...at(point))));
+  pen.beginPath();
+  if (isClosed) { path(outer); pen.closePath(); path(inner); pen.closePath(); }
+  else { path([...outer, ...[...inner].reverse()]); pen.closePath(); }
+  pen.fillStyle = color("road");
+  pen.fill("evenodd");
+  pen.strokeStyle = color("road-edge");
+  pen.lineWidth = 1.5;
+  for (const border of [inner, outer]) {
+    pen.beginPath(); path(border);
+    if (isClosed) pen.closePath();
+    pen.stroke();
+  }
+  pen.lineWidth = 2;
+  pen.beginPath(); pen.moveTo(...at(inner[0])); pen.lineTo(...at(outer[0])); pen.stroke();
 }
 
 // Measured speed at each point but the first, in m/s.

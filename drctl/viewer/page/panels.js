@@ -47,14 +47,14 @@ export function showParts(run, clock) {
       element("td", { class: "quiet" }, [heard, restarts].filter(Boolean).join(", ")));
   }));
   const about = [run.facts.physics, run.facts.precision, run.facts.device].filter(Boolean).join(" · ");
-  byId("about").textContent = [about, run.rule && `ends with ${run.rule}`].filter(Boolean).join(" · ");
+  byId("about").textContent = [about, run.rule && `stop rule: ${run.rule}`].filter(Boolean).join(" · ");
 }
 
 export function showNotices(run, isConnected) {
   const notices = isConnected ? [] : [["bad", "The viewer does not answer; trying again"]];
   for (const wait of run?.waits ?? []) if (wait.is_trouble) notices.push(["", wait.text]);
   if (run?.trouble) notices.push(["bad", `run ${run.id}: ${run.trouble}`]);
-  if (run?.phase === "dead" || (run && !run.trouble && !run.is_running && run.message)) notices.push(["", `The run has ended: ${run.message}`]);
+  if (run?.phase === "dead" || (run?.parts && !run.is_running && run.message)) notices.push(["", `The run has ended: ${run.message}`]);
   fill(byId("notices"), notices.map(([look, text]) => element("div", { class: `notice ${look}` }, text)));
 }
 
@@ -82,10 +82,13 @@ function describeRace(run, race, isOpen) {
   const heads = ["lap", "time", "progress", "off track", "crashes", ""];
   const links = Object.entries(race.videos).map(([camera, key]) =>
     element("button", { type: "button", "data-video": camera, onclick: () => play(run, key) }, VIDEOS[camera] ?? camera));
+  const name = `${year}-${month}-${day} ${hour}:${minute}:${second}`;
+  const showOnMap = () => document.dispatchEvent(new CustomEvent("race", { detail: { stamp: race.stamp, name } }));
+  links.unshift(element("button", { type: "button", "data-map": race.stamp, onclick: showOnMap }, "on the map"));
   return element("details", { open: isOpen ? "" : undefined },
-    element("summary", {}, element("b", {}, `${year}-${month}-${day} ${hour}:${minute}:${second}`),
+    element("summary", {}, element("b", {}, name),
       element("span", { class: "quiet" }, `${complete.length}/${race.laps.length} laps, ${best}`)),
-    links.length ? element("div", { class: "choice" }, ...links) : null,
+    element("div", { class: "choice" }, ...links),
     element("table", {}, element("tbody", {},
       element("tr", {}, heads.map((name, index) => element("th", { class: index > 0 && index < 5 ? "number" : "" }, name))), rows)));
 }
