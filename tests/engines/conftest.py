@@ -174,5 +174,6 @@ def engine_project(request, tmp_path, monkeypatch):
     yield make
     for project in made:
         project.drctl("stop-evaluation")
+        project.drctl("stop-viewer")
         project.drctl("stop-all", "-f")
         ProcessEngine().down(project.root / "tmp" / f"run-{RUN_ID}", at_once=True)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,7 @@ SHORT_TRAINING = {
     "DR_TRAIN_STOP_WHEN": "max_episodes",
     "DR_TRAIN_MIN_EVAL_TRIALS": "1",
     "DR_TRAIN_MAX_STEPS_PER_ITERATION": "80",
+    "DR_WEBVIEWER_PORT": "8197",
 }
 
 
@@ -145,6 +147,32 @@ class EngineProject:
         """Return what is under way of evaluations: processes, and containers where there is Docker."""
         found = [one.description for one in find_evaluations(self.root)]
         return found + list(containers(f"deepracer-eval-{RUN_ID}") if self.case.is_on_docker else [])
+
+    def page(self, path, timeout_s=30):
+        """Ask the viewer with its token; returns the open answer."""
+        token = (self.root / "tmp" / "secrets" / "viewer-token").read_text()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{SHORT_TRAINING['DR_WEBVIEWER_PORT']}{path}",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        return urllib.request.urlopen(request, timeout=timeout_s)
+
+    def shown_parts(self):
+        """Return the parts of the run as the viewer's page shows them, by name; none while it does not answer."""
+        try:
+            with self.page("/api/state") as answer:
+                runs = json.load(answer)["runs"]
+        except OSError:
+            return {}
+        return {part["name"]: part for run in runs if run["id"] == RUN_ID for part in run.get("parts", ())}
+
+    def is_seen(self, name):
+        """Tell whether the viewer has a picture of a part."""
+        try:
+            with self.page(f"/runs/{RUN_ID}/workers/{name}/snapshot?topic=/racecar/deepracer/kvs_stream") as answer:
+                return answer.read().startswith(b"\xff\xd8")
+        except OSError:
+            return False
 
     def keys(self, prefix):
         return [info.key for info in open_store(project_store_location(self.load())).list(prefix)]

@@ -6,14 +6,17 @@ streams and log lines that the contract names; it says nothing about whether Gaz
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import struct
 import urllib.request
 from pathlib import Path
 
 import pytest
 import yaml
 from engines.engine_case import RUN_ID, EngineCase, ask_docker, containers, kill_container, wait_for
+from PIL import Image
 
 import drctl as drctl_package
 from drctl.engines.docker import find_containers
@@ -119,10 +122,14 @@ def race_it(project, capsys):
     assert project.drctl("eval", "--track", "Oval_track", "--track", "reinvent_base") == 2
     capsys.readouterr()
 
+    assert project.drctl("start-viewer") == 0
     assert project.drctl("eval", "-q", "--trials", "500") == 0
+    wait_for(lambda: project.is_seen("evaluation"))
     wait_for(lambda: find_containers(f"deepracer-eval-{RUN_ID}"))
     assert project.drctl("eval", "-q") == 5
     assert project.drctl("stop-evaluation") == 0
+    wait_for(lambda: "evaluation" not in project.shown_parts())
+    assert project.drctl("stop-viewer") == 0
     capsys.readouterr()
     assert find_containers(f"deepracer-eval-{RUN_ID}") == []
 
@@ -145,6 +152,7 @@ def test_a_training_is_watched_and_stopped(project, capsys):
     assert "worker-2   alive      container" in out
     assert "last one: off track at 40 %" in out
     check_containers(project)
+    check_viewer(project, capsys)
 
     assert project.drctl("eval") == 5
     assert "is being trained, and the community images change the model that they race" in capsys.readouterr().err
@@ -152,6 +160,7 @@ def test_a_training_is_watched_and_stopped(project, capsys):
     # A worker that dies stays dead: another one would write over its traces. Status says who waits for whom.
     project.case.kill(project.root, "worker-1")
     status = wait_for(lambda: (found := project.status()).parts[2].condition == "gone" and found)
+    wait_for(lambda: project.shown_parts().get("worker-1", {}).get("condition") == "gone")
     (wait,) = [wait for wait in status.waits if wait.for_whom == "worker-1"]
     assert wait.is_trouble
     assert wait.why.startswith("worker-1 was killed by SIGKILL")
@@ -186,6 +195,27 @@ def check_containers(project):
     assert keys["secret_access_key"] not in written
     file = project.root / "tmp" / "secrets" / f"run-{RUN_ID}-store.env"
     assert file.stat().st_mode & 0o077 == 0
+
+
+def check_viewer(project, capsys):
+    """The workers' own streams are on the page, and their driven lines on its map."""
+    assert project.drctl("start-viewer") == 0
+    wait_for(lambda: [one["condition"] for one in project.shown_parts().values()] == ["alive"] * 4)
+    with project.page(f"/frames?view={RUN_ID}/worker-2/overlay/0&view={RUN_ID}/worker-0/onboard/0&width=320") as answer:
+        sizes = {}
+        while len(sizes) < 2:
+            index, length = struct.unpack(">HI", answer.read(6))
+            sizes[index] = Image.open(io.BytesIO(answer.read(length))).size
+    assert sizes == {0: (320, 240), 1: (160, 120)}
+    with project.page(f"/runs/{RUN_ID}/laps") as answer:
+        assert json.load(answer)["clips"]
+    capsys.readouterr()
+    assert project.drctl("view-stream", "-n", "2") == 0
+    own, page = capsys.readouterr().out.splitlines()[:2]
+    assert own.startswith("http://127.0.0.1:80")
+    assert page.startswith(f"http://127.0.0.1:8197/runs/{RUN_ID}/workers/worker-2/stream?topic=/racecar/deepracer/kvs")
+    with urllib.request.urlopen(page.replace("/stream?", "/snapshot?"), timeout=10) as answer:
+        assert answer.read().startswith(b"\xff\xd8")
 
 
 def test_a_reward_function_that_raises_ends_the_run(project, capsys):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,7 @@ from drctl.storage.location import create_bucket, open_store, project_store_loca
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
+VIEWER = f"deepracer-{RUN_ID}-viewer"
 DOCKER_ENGINE = Path(__file__).parents[2] / "scripts" / "docker-engine"
 
 
@@ -33,11 +37,12 @@ def project(engine_project):
 
 def test_a_training_survives_its_store_and_its_daemon(project, capsys):
     project.write_hyperparameters(term_cond_max_episodes=2000)
-    assert project.drctl("start-training", "-w", "-q") == 0
+    assert project.drctl("start-training", "-w", "-q", "-v") == 0
     assert f"$ docker compose --ansi never --file {project.root}/tmp/run-{RUN_ID}/compose.yml up" in (
         capsys.readouterr().out
     )
     check_secrets(project.root)
+    check_viewer(project)
 
     checkpoint = project.last_checkpoint()
     kill_container("s3-minio-1")
@@ -47,11 +52,31 @@ def test_a_training_survives_its_store_and_its_daemon(project, capsys):
     wait_for(lambda: project.case.living(project.root) and project.status().is_ready)
     checkpoint = project.last_checkpoint()
     wait_for(lambda: project.last_checkpoint() > checkpoint + 1)
+    wait_for(lambda: project.is_seen("worker-1"))
 
     assert project.drctl("stop-all") == 0
     assert "stopped the store" in capsys.readouterr().out
+    assert project.drctl("stop-viewer") == 0
+    assert find_containers(VIEWER) == []
     assert find_containers("s3") == []
     assert containers() == {}
+
+
+def check_viewer(project):
+    """Browsers need the token, which Docker shows nobody; every worker is seen, and one that was started again."""
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen("http://127.0.0.1:8197/", timeout=10)
+    (viewer,) = find_containers(VIEWER)
+    token = (project.root / "tmp" / "secrets" / "viewer-token").read_text()
+    assert token not in ask_docker("inspect", viewer.name)
+    assert ask_docker("exec", viewer.name, "id", "-u").strip() == str(os.getuid() or 10001)
+    wait_for(lambda: find_containers(VIEWER)[0].health == "healthy")
+    assert project.drctl("start-viewer") == 0  # runs already
+
+    wait_for(lambda: all(project.is_seen(f"worker-{number}") for number in (0, 1)))
+    before = containers()["worker-1"].started
+    project.case.kill(project.root, "worker-1")
+    wait_for(lambda: containers()["worker-1"].started > before and project.is_seen("worker-1"))
 
 
 def restart_daemon():

@@ -54,7 +54,7 @@ export class TrackMap {
     const track = found.track ?? bareTrack(found.clips);
     this.race = { stamp, name, track, box: boxOf(track), cars: carsOf(found.clips) };
     this.label();
-    this.canvas.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    this.canvas.closest(".map").scrollIntoView({ block: "nearest" });
   }
 
   hideRace() {

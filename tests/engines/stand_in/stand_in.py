@@ -10,6 +10,7 @@ import argparse
 import csv
 import http.server
 import io
+import itertools
 import json
 import math
 import os
@@ -17,6 +18,7 @@ import socket
 import sys
 import threading
 import time
+import urllib.parse
 from datetime import datetime
 
 import boto3
@@ -197,17 +199,46 @@ def read_episodes(connection, episodes, arrived):
 def serve_streams():
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            is_known = self.path.startswith(("/stream?topic=", "/snapshot?topic="))
+            url = urllib.parse.urlsplit(self.path)
+            query = dict(urllib.parse.parse_qsl(url.query))
+            is_known = url.path in ("/stream", "/snapshot") and "topic" in query
             self.send_response(200 if is_known else 404)
-            self.send_header("Content-Type", "image/jpeg")
+            if url.path == "/stream":
+                self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=boundarydonotcross")
             self.end_headers()
-            self.wfile.write(b"\xff\xd8stand-in\xff\xd9" if is_known else b"")
+            if url.path == "/snapshot" and is_known:
+                self.wfile.write(draw(query, 0))
+            elif is_known:
+                self.stream(query)
+
+        def stream(self, query):
+            self.wfile.write(b"--boundarydonotcross \r\n")
+            for number in itertools.count():
+                picture = draw(query, number)
+                head = (
+                    f"Content-type: image/jpeg\r\nX-Timestamp: {time.time()}\r\nContent-Length: {len(picture)}\r\n\r\n"
+                )
+                try:
+                    self.wfile.write(head.encode() + picture + b"\r\n--boundarydonotcross \r\n")
+                except OSError:
+                    return
+                time.sleep(1 / 15)
 
         def log_message(self, *_):
             pass
 
     server = http.server.ThreadingHTTPServer(("", STREAM_PORT), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def draw(query, number):
+    """Return a picture of the size that is asked for; where one side is missing, the camera has it."""
+    from PIL import Image
+
+    size = int(query.get("width", 640)), int(query.get("height", 480))
+    file = io.BytesIO()
+    Image.new("RGB", size, (30, 40, number * 8 % 256)).save(file, "JPEG")
+    return file.getvalue()
 
 
 def work(words):
