@@ -11,7 +11,6 @@ import heapq
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -34,6 +33,7 @@ from drctl.link.messages import (
 )
 from drctl.simulation.episode_message import unpack_records
 from drctl.trainer.collection.batch import Batch, Group
+from drctl.trainer.collection.progress import CollectionProgress, GroupProgress
 from drctl.trainer.collection.reward_failure import EpisodeRewardError, reward_error
 from drctl.trainer.collection.roster import ANSWER_PATIENCE_S, FORGET_S, NO_ROW, PROBE_S, Peer, WorkerView
 
@@ -60,51 +60,6 @@ class Describable(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain mapping."""
-
-
-@dataclass(frozen=True)
-class GroupProgress:
-    """How far a group of a collection is.
-
-    Attributes:
-        finished: Episodes that are finished.
-        wanted: Episodes in all.
-        steps: Steps with a reward so far, those of unfinished episodes included.
-    """
-
-    finished: int
-    wanted: int
-    steps: int
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every episode is finished."""
-        return self.finished == self.wanted
-
-
-@dataclass(frozen=True)
-class CollectionProgress:
-    """How far a collection is.
-
-    Attributes:
-        groups: Each group.
-        running: Episodes under way.
-        waiting_since: Since when no worker has been there, seconds since 1970; None while one is.
-    """
-
-    groups: tuple[GroupProgress, ...]
-    running: int
-    waiting_since: float | None
-
-    @property
-    def steps(self) -> int:
-        """Steps with a reward so far."""
-        return sum(group.steps for group in self.groups)
-
-    @property
-    def is_waiting_for_workers(self) -> bool:
-        """Whether there is no worker to play with."""
-        return self.waiting_since is not None
 
 
 class Collector:
