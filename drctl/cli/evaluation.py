@@ -41,6 +41,14 @@ def evaluate(
     tracks: Annotated[
         list[str] | None, typer.Option("--track", metavar="NAME", help="Where; repeat to compare several.")
     ] = None,
+    opponent: Annotated[
+        str | None,
+        typer.Option("--opponent", metavar="PREFIX", help="Race against this model: DR_RACE_TYPE=HEAD_TO_MODEL."),
+    ] = None,
+    opponent_checkpoint: Annotated[
+        str | None,
+        typer.Option("--opponent-checkpoint", metavar="best|last|N", help="Its; default: DR_EVAL_OPP_CHECKPOINT."),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option("--trials", metavar="N", help="Laps; default: DR_EVAL_NUMBER_OF_TRIALS.")
     ] = None,
@@ -51,19 +59,30 @@ def evaluate(
         bool, typer.Option("--dry-run", help="Only show the files and commands of a start; nothing is started.")
     ] = False,
 ) -> Result:
-    """Race a stored model: laps, times, mishaps, and videos if you like.
+    """Race a stored model, alone or against another: laps, times, mishaps, and videos if you like.
 
     Works while the model is being trained: it is only read.
     """
     chosen = [_check_checkpoint(choice) for choice in checkpoints or ()]
+    if opponent_checkpoint is not None:
+        _check_checkpoint(opponent_checkpoint, "--opponent-checkpoint")
     options = {
         "DR_LOCAL_S3_MODEL_PREFIX": model,
+        "DR_RACE_TYPE": None if opponent is None else "HEAD_TO_MODEL",
+        "DR_EVAL_OPP_S3_MODEL_PREFIX": opponent,
+        "DR_EVAL_OPP_CHECKPOINT": opponent_checkpoint,
         "DR_EVAL_NUMBER_OF_TRIALS": None if trials is None else str(trials),
         "DR_EVAL_SAVE_MP4": None if mp4 is None else str(mp4),
     }
     overrides = {name: value for name, value in options.items() if value is not None}
     invocation = invocation_of(ctx)
     project = invocation.load_project_to_start(overrides)
+    if opponent_checkpoint is not None and project.settings.race_type != "HEAD_TO_MODEL":
+        raise UsageError(
+            "--opponent-checkpoint is about an opponent, and the model races alone",
+            expected="an opponent",
+            fix=f"drctl eval --opponent PREFIX --opponent-checkpoint {opponent_checkpoint}",
+        )
     from drctl.operations.evaluation import evaluate as race
     from drctl.operations.evaluation import start_evaluation
     from drctl.operations.race_preparation import EvaluationRequest as Request
@@ -106,13 +125,13 @@ def stop_evaluation(ctx: typer.Context) -> Result:
     return stop(invocation_of(ctx).load_project())
 
 
-def _check_checkpoint(choice: str) -> str:
+def _check_checkpoint(choice: str, option: str = "--checkpoint") -> str:
     if choice in ("best", "last") or (choice.isascii() and choice.isdecimal()):
         return choice
     raise UsageError(
-        f"--checkpoint {choice} is no checkpoint",
+        f"{option} {choice} is no checkpoint",
         expected="best, last or a checkpoint's number",
-        fix="drctl eval --checkpoint last",
+        fix=f"drctl eval {option} last",
     )
 
 
@@ -135,12 +154,12 @@ def _watching(output: Output) -> Iterator[Watch]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(*columns, TextColumn("{task.fields[clock]}"), TextColumn("{task.fields[resets]}")) as bars:
-        tasks: dict[tuple[int, int], TaskID] = {}
+        tasks: dict[tuple[int, str, int], TaskID] = {}
 
         def watch(view: RaceView) -> None:
-            key = (view.number, view.lap)
+            key = (view.number, view.racer, view.lap)
             if key not in tasks:
-                name = f"checkpoint {view.checkpoint} on {view.track}, lap {view.lap}/{view.laps}"
+                name = f"{view.title}, lap {view.lap}/{view.laps}"
                 tasks[key] = bars.add_task(name, total=100.0, clock="", resets="")
             resets = f"{view.resets} resets" if view.resets else ""
             clock = f"{view.clock_s:.1f} s"
@@ -151,7 +170,7 @@ def _watching(output: Output) -> Iterator[Watch]:
 
 def _print_lap(view: RaceView, output: Output) -> None:
     if view.finished:
-        show_message(Message(f"checkpoint {view.checkpoint} on {view.track}, {view.finished}"), output)
+        show_message(Message(f"{view.title}, {view.finished}"), output)
 
 
 def register(app: typer.Typer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
@@ -122,7 +122,7 @@ def has_default(setting: Setting, settings: Settings) -> bool:
 
 
 def refused_settings(settings: Settings, for_command: str) -> list[Problem]:
-    """List the settings that ask for something this version does not have.
+    """List the settings that ask for something that this version does not have, or that is not for a command.
 
     A setting that another one makes idle is not refused, nor is one that does not concern the command.
 
@@ -130,14 +130,13 @@ def refused_settings(settings: Settings, for_command: str) -> list[Problem]:
         settings: All values.
         for_command: Such as ``start-training``.
     """
-    return [
-        _refuse(entry, settings)
+    concerned = (
+        entry
         for entry in SETTINGS.values()
-        if _later_part(entry, settings) != "now"
-        and for_command in entry.about.commands
-        and is_used(entry, settings)
-        and not has_default(entry, settings)
-    ]
+        if for_command in entry.about.commands and is_used(entry, settings) and not has_default(entry, settings)
+    )
+    problems = (_refuse(entry, settings, for_command) for entry in concerned)
+    return [problem for problem in problems if problem is not None]
 
 
 def idle_settings(settings: Settings) -> list[str]:
@@ -155,23 +154,28 @@ def idle_settings(settings: Settings) -> list[str]:
     ]
 
 
-def _later_part(entry: Setting, settings: Settings) -> str:
-    """Return the part that a setting's value belongs to: ``now``, or a later one."""
-    if settings.stack == "community" and entry.about.is_in_images:
-        return "now"
-    return entry.about.later_values.get(settings.text(entry.name), entry.about.part)
-
-
-def _refuse(entry: Setting, settings: Settings) -> Problem:
+def _refuse(entry: Setting, settings: Settings, for_command: str) -> Problem | None:
+    """Return what stands against a setting's value, or None."""
+    about, value = entry.about, settings.text(entry.name)
+    if settings.stack == "community" and about.is_in_images:
+        return None
+    others: Collection[str]
+    exclusion, part = about.excluded.get(value), about.later_values.get(value, about.part)
+    if exclusion is not None and exclusion.command == for_command:
+        what = f"{entry.name} is {value}, which {for_command} does not take: {exclusion.reason}"
+        others, rest = about.excluded, ""
+    elif part != "now":
+        what = f"{entry.name} is {value}; this version of drctl cannot do that yet"
+        others, rest = about.later_values, f" (the rest comes with a later part: {part})"
+    else:
+        return None
+    here = " or ".join(one for one in entry.choices if one not in others) if others else ""
     origin = settings.origin(entry.name)
-    here = [one for one in entry.choices if one not in entry.about.later_values] if entry.about.later_values else []
-    default = entry.default_text
     return Problem(
-        what=f"{entry.name} is {settings.text(entry.name)}; this version of drctl cannot do that yet",
+        what=what,
         where=str(origin),
-        expected=f"{' or '.join(here) or default or 'no value'} "
-        f"(the rest comes with a later part: {_later_part(entry, settings)})",
-        fix=fix_for(entry.name, default, origin.source),
+        expected=f"{here or entry.default_text or 'no value'}{rest}",
+        fix=fix_for(entry.name, entry.default_text, origin.source),
     )
 
 

@@ -47,6 +47,19 @@ class Condition:
         return f"{self.name} is {' or '.join(self.values)}" if self.values else f"{self.name} is set"
 
 
+@dataclass(frozen=True)
+class Exclusion:
+    """A command that does not take a value.
+
+    Attributes:
+        command: Such as ``start-training``.
+        reason: Goes on from "..., which `command` does not take:".
+    """
+
+    command: str
+    reason: str
+
+
 STACK_CONDITIONS: Final[Mapping[StackName, Condition]] = MappingProxyType(
     {
         "drctl": Condition("DR_SIMAPP_SOURCE", ("drctl",)),
@@ -70,6 +83,7 @@ class Declaration:
         old_values: Values of earlier times, each with the one it means today.
         part: Where it belongs; see `Part`.
         later_values: Values that come with a later part, where the others are here; each with that part.
+        excluded: Values that a command does not take, each with that command.
         commands: The commands that it concerns.
         used_when: Without this it changes nothing.
         idle_with_drctl: Why it means nothing to our own stack; empty when it does.
@@ -90,6 +104,7 @@ class Declaration:
     old_values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     part: Part = "now"
     later_values: Mapping[str, Part] = field(default_factory=lambda: MappingProxyType({}))
+    excluded: Mapping[str, Exclusion] = field(default_factory=lambda: MappingProxyType({}))
     commands: tuple[str, ...] = ("start-training",)
     used_when: Condition | None = None
     idle_with_drctl: str = ""

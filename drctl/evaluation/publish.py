@@ -70,14 +70,57 @@ def publish(
     return Published(stamp, keys.evaluation_trace(stamp), keys.evaluation_metrics(stamp), tuple(stored))
 
 
-def _take(store: ObjectStore, keys: ModelKeys, stamp: str, trace: bytes, metrics: bytes) -> bool:
+def publish_opponent(
+    store: ObjectStore,
+    keys: ModelKeys,
+    opponent: ModelKeys,
+    stamp: str,
+    outcome: RaceOutcome,
+    videos: Sequence[Path] = (),
+) -> Published:
+    """Write what came of the car that a race was against.
+
+    Its metrics lie beside its model, under the first free second from the race's start on. Trace and videos lie with
+    the race; a copy of the trace, always the newest, lies where DRfC has it.
+
+    Args:
+        store: The bucket.
+        keys: Of the model that was evaluated.
+        opponent: Keys of the other one.
+        stamp: The evaluation's 14 digits.
+        outcome: Of the other car.
+        videos: See `publish`.
+
+    Raises:
+        UnavailableError: The store does not take them.
+    """
+    trace, metrics = keys.opponent_trace(stamp), render_evaluation_metrics(lap.metrics() for lap in outcome.laps)
+    store.put(trace, render_rows(outcome.rows))
+    store.copy(trace, opponent.newest_trace_as_opponent)
+    epoch_s = int(datetime.strptime(stamp, STAMP_FORMAT).timestamp())
+    while not _is_new(store, opponent.metrics_as_opponent(epoch_s), metrics):
+        epoch_s += 1
+    stored = []
+    for path in videos:
+        stored.append(keys.opponent_video(stamp, path.parent.name))
+        store.put(stored[-1], path.read_bytes())
+    return Published(stamp, trace, opponent.metrics_as_opponent(epoch_s), tuple(stored))
+
+
+def _is_new(store: ObjectStore, key: str, content: bytes) -> bool:
+    """Put something where nothing is yet; tell whether that was so."""
     try:
-        store.put(keys.evaluation_trace(stamp), trace, if_absent=True)
+        store.put(key, content, if_absent=True)
     except PreconditionFailedError:
         return False
-    try:
-        store.put(keys.evaluation_metrics(stamp), metrics, if_absent=True)
-    except PreconditionFailedError:  # another model's, where models share a folder for metrics
+    return True
+
+
+def _take(store: ObjectStore, keys: ModelKeys, stamp: str, trace: bytes, metrics: bytes) -> bool:
+    if not _is_new(store, keys.evaluation_trace(stamp), trace):
+        return False
+    if not _is_new(store, keys.evaluation_metrics(stamp), metrics):
+        # Another model's, where models share a folder for metrics.
         store.delete(keys.evaluation_trace(stamp))
         return False
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import hypot
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from drctl.simulation.episode import EpisodeStart
 from drctl.simulation.race.objects import OBJECT_X, OBJECT_YAW
 from drctl.simulation.race.resets import Mishap, find_place
 from drctl.simulation.race.step_time import NOMINAL_S
+from drctl.simulation.race.traffic import HIDDEN_POSE, Rival
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -127,6 +129,7 @@ class Racer:
         number: Of the car, from 0.
         keeps_time: Waits in steps of the same lengths as it drives, so that cars with equal clocks keep them; a penalty
             may then last until the end of the step in which it ends. Otherwise it lasts exactly as long as it says.
+        lane: Where it starts, see `EpisodeStart`.
 
     Raises:
         DrctlError: See `BatchEnvironment`.
@@ -145,6 +148,7 @@ class Racer:
         *,
         number: int = 0,
         keeps_time: bool = False,
+        lane: int | None = None,
     ) -> None:
         self.environment = BatchEnvironment(spec, 1)
         self._rules = rules
@@ -153,6 +157,8 @@ class Racer:
         self._on_progress = on_progress
         self._number = number
         self._keeps_time = keeps_time
+        self._lane = lane
+        self._speed_m_s = 0.0
         self._laps: list[RacedLap] = []
         self._logs: list[NDArray[np.void]] = []
         self._rows: list[_Row] = []
@@ -185,8 +191,35 @@ class Racer:
         x, y, yaw = self.environment.poses(_CAR)[0].tolist()
         return x, y, yaw
 
-    def begin_episode(self) -> None:
-        """Begin one lap, or all of them when the race is continuous."""
+    @property
+    def clock_s(self) -> float:
+        """Seconds since the beginning of the race, at the end of its last episode."""
+        return self._offset_s
+
+    def seen(self, color: tuple[int, int, int]) -> Rival | None:
+        """Return what other racers see of it; None when it is not on the track.
+
+        Args:
+            color: Of its body, red, green and blue, 0 to 255.
+        """
+        return Rival(self.pose, self._speed_m_s, color, not self.is_waiting) if self.is_driving else None
+
+    def see(self, rival: Rival | None) -> None:
+        """Show it where another racer has come to while it drove its last step itself; None takes that one away."""
+        self.environment.show_rival(0, rival)
+        objects = self.environment.traffic.of(0)
+        if len(objects) and not len(self._objects):
+            self._objects = objects.copy()
+        pose = HIDDEN_POSE if rival is None else rival.pose
+        self._rows[-1].object_poses = np.array([pose])
+
+    def begin_episode(self, at_s: float = 0.0) -> None:
+        """Begin one lap, or all of them when the race is continuous.
+
+        Args:
+            at_s: Seconds since the beginning of the race; at once, if its clock has gone farther.
+        """
+        self._offset_s = max(self._offset_s, at_s)
         number = len(self._laps)
         self.environment.begin(
             0,
@@ -196,9 +229,11 @@ class Racer:
                 number,
                 start_fraction=self._rules.start_fraction,
                 is_reversed=self._rules.is_reversed,
+                lane=self._lane,
             ),
         )
         self._driver.begin()
+        self._speed_m_s = 0.0
         self._lap = _OpenLap(number + 1, self._offset_s)
         self._resets_left = self._rules.max_resets
         if not self._rows:
@@ -240,8 +275,10 @@ class Racer:
     def _step(self, lap: _OpenLap) -> None:
         environment = self.environment
         before, percent = self.pose, float(environment.progress_percent(_CAR)[0])
+        began_s = environment.time_s(0)
         result = environment.step(_CAR, self._driver.act(environment.frames[0]))
-        status = environment.status(0)
+        status, (x, y, _) = environment.status(0), self.pose
+        self._speed_m_s = hypot(x - before[0], y - before[1]) / (environment.time_s(0) - began_s)
         if status is EpisodeStatus.IN_PROGRESS and not result.truncated[0]:
             self._note_row()
             self._report(lap)
@@ -275,6 +312,7 @@ class Racer:
         self._driver.begin()
         lap.resets += 1
         self._resets += 1
+        self._speed_m_s = 0.0
         self._pause_s = rules.penalty_s(mishap.status)
         lap.penalty_s += self._pause_s
         self._note_row(self._pause_s)

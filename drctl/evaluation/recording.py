@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from drctl.formats.episode_status import EpisodeStatus
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from drctl.evaluation.race import RaceOutcome
     from drctl.evaluation.rules import RaceRules
     from drctl.simulation.environment_spec import WorldSpec
+
+_SAME_S: Final = 1e-6  # clocks that agree differ by rounding alone
+
+
+@dataclass(frozen=True)
+class CarLook:
+    """How a car is drawn and named; see `LapRecording`."""
+
+    display_name: str = ""
+    racer_name: str = ""
+    car_color: str = "Black"
+    body_shell: str = "deepracer"
+    race_type: str = "TIME_TRIAL"
+
+    @property
+    def name(self) -> str:
+        """What the overlay calls the car."""
+        return self.display_name or self.racer_name
+
+
+@dataclass(frozen=True)
+class RivalRecording:
+    """What the overlay says of the other car of a duel, at each row of a lap.
+
+    Attributes:
+        look: How it is drawn and named.
+        lap: Number of the lap that it is on, from 1, shape (T,), int64.
+        lap_clock_s: Seconds on that lap's clock, shape (T,), float64.
+        resets: Times it was put back so far in the race, shape (T,), int64.
+        is_waiting: It waits for a penalty, shape (T,).
+        is_there: It is on the track, shape (T,); not when it has finished.
+    """
+
+    look: CarLook
+    lap: NDArray[np.int64]
+    lap_clock_s: NDArray[np.float64]
+    resets: NDArray[np.int64]
+    is_waiting: NDArray[np.bool_]
+    is_there: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -45,7 +86,8 @@ class LapRecording:
         race_type: ``TIME_TRIAL`` and so on.
         objects: What else is on the track, ``OBJECT_`` numbers of `race.objects`, shape (n, OBJECT_SIZE).
         object_poses: x, y and yaw of each of them at the end of each row's step, shape (T, n, 3); None for nothing.
-        object_shells: Shapes of those that are cars, by their number; the others have their own.
+        rival: The other car of a duel, which is the only one of the objects; None where a car races alone.
+        has_won: The car wins the duel.
     """
 
     world: WorldSpec
@@ -69,18 +111,39 @@ class LapRecording:
     race_type: str = "TIME_TRIAL"
     objects: NDArray[np.float64] | None = None
     object_poses: NDArray[np.float64] | None = None
-    object_shells: Mapping[int, str] = field(default_factory=dict)
+    rival: RivalRecording | None = None
+    has_won: bool = False
 
 
 @dataclass(frozen=True)
-class CarLook:
-    """How a car is drawn and named; see `LapRecording`."""
+class RivalRun:
+    """The other car of a duel.
 
-    display_name: str = ""
-    racer_name: str = ""
-    car_color: str = "Black"
-    body_shell: str = "deepracer"
-    race_type: str = "TIME_TRIAL"
+    Attributes:
+        outcome: What it leaves.
+        look: How it is drawn and named.
+        is_beaten: The car that is recorded wins the race.
+    """
+
+    outcome: RaceOutcome
+    look: CarLook
+    is_beaten: bool = False
+
+    def during(self, times_s: NDArray[np.float64]) -> RivalRecording:
+        """Return what is to be said of it at given moments, in seconds since the beginning of the race."""
+        rows, laps = self.outcome.rows, self.outcome.laps
+        row = np.clip(np.searchsorted(rows["tstamp"], times_s + _SAME_S, side="right") - 1, 0, None)
+        began_s, ended_s = (np.array([getattr(lap, name) for lap in laps]) for name in ("start_s", "end_s"))
+        goes_on = np.append(began_s[1:] < ended_s[:-1] + _SAME_S, False)
+        number = rows["episode"][row].astype(np.int64)
+        return RivalRecording(
+            look=self.look,
+            lap=number + 1,
+            lap_clock_s=rows["tstamp"][row] - began_s[number],
+            resets=self.outcome.resets[row],
+            is_waiting=rows["status"][row] == EpisodeStatus.PAUSE.index,
+            is_there=goes_on[number] | (times_s < ended_s[number] - _SAME_S),
+        )
 
 
 def cut_into_laps(
@@ -88,29 +151,34 @@ def cut_into_laps(
     world: WorldSpec,
     rules: RaceRules,
     look: CarLook,
-    object_shells: Mapping[int, str] | None = None,
+    rival: RivalRun | None = None,
 ) -> list[LapRecording]:
     """Return one recording per lap of a race.
+
+    Where laps start anew, a car that waited for the other one to finish has none of that time in its recordings.
 
     Args:
         outcome: Of the race.
         world: The track it was driven on.
         rules: Those of the race.
         look: Of the car.
-        object_shells: See `LapRecording`.
+        rival: The other car of a duel.
     """
     recordings: list[LapRecording] = []
+    waited_s, ended_s = 0.0, 0.0
     best_s: float | None = None
     last_s: float | None = None
     for lap in outcome.laps:
         of_lap = outcome.rows["episode"] == lap.number - 1
         rows = outcome.rows[of_lap]
+        waited_s += lap.start_s - ended_s
+        ended_s = lap.end_s
         recordings.append(
             LapRecording(
                 world=world,
                 is_reversed=rules.is_reversed,
                 poses=outcome.poses[of_lap],
-                times_s=rows["tstamp"].copy(),
+                times_s=rows["tstamp"] - waited_s,
                 lap_clock_s=rows["tstamp"] - lap.start_s,
                 speed_m_s=rows["throttle"].copy(),
                 steering_deg=rows["steer"].copy(),
@@ -123,7 +191,8 @@ def cut_into_laps(
                 last_lap_s=last_s,
                 objects=outcome.objects,
                 object_poses=outcome.object_poses[of_lap],
-                object_shells=object_shells or {},
+                rival=None if rival is None else rival.during(rows["tstamp"]),
+                has_won=rival is not None and rival.is_beaten,
                 **asdict(look),
             )
         )

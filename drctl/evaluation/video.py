@@ -13,8 +13,9 @@ import numpy as np
 
 from drctl.formats.episode_status import EpisodeStatus
 from drctl.simulation.race.objects import OBJECT_X, OBJECT_YAW
+from drctl.simulation.race.traffic import HIDDEN_POSE
 from drctl.simulation.views.camera import FRAMES_PER_S, VIEW_HEIGHT, VIEW_WIDTH, ChaseCamera, top_camera
-from drctl.simulation.views.overlay import OverlayText, RaceOverlay
+from drctl.simulation.views.overlay import OverlayText, RaceOverlay, RivalText
 from drctl.simulation.views.pixels import to_yuv420
 from drctl.simulation.views.scene import SceneRenderer
 from drctl.simulation.views.solids import CAR_COLORS, Solid, solids_of
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drctl.evaluation.recording import LapRecording
+    from drctl.evaluation.recording import LapRecording, RivalRecording
     from drctl.simulation.track.track import Track
 
 VIDEO_NAMES: Final = ("camera-pip", "camera-45degree", "camera-topview")
@@ -180,10 +181,14 @@ def _draw_frames(
         lap = laps[frames.lap[k]]
         x, y, yaw = (float(value) for value in frames.poses[k])
         color = CAR_COLORS.get(lap.car_color, CAR_COLORS["Black"])
-        opacity = _BLINK if _is_off(lap, frames, frame, k) else 1.0
-        steering = radians(lap.steering_deg[frames.row[k]])
+        row = frames.row[k]
+        is_off = int(frame / FRAMES_PER_S / _BLINK_S) % 2 == 1
+        opacity = _BLINK if is_off and _STATUSES[lap.statuses[row]] is EpisodeStatus.PAUSE else 1.0
+        steering = radians(lap.steering_deg[row])
         car = Solid("car", (x, y, yaw), color, steering, lap.body_shell, opacity)
         others = _others(lap, frames, k)
+        if is_off and lap.rival is not None and lap.rival.is_waiting[row]:
+            others = [replace(other, opacity=_BLINK) for other in others]
         if frames.has_jumped[k]:
             chase.reset()
         camera = chase.follow((x, y, yaw), 1 / FRAMES_PER_S)
@@ -198,35 +203,46 @@ def _draw_frames(
 
 
 def _others(lap: LapRecording, frames: FrameTimes, frame: int) -> list[Solid]:
-    """Return what else is on the track in a frame."""
+    """Return what else is on the track in a frame, in the order of the recording's objects."""
     if lap.objects is None:
         return []
     objects = lap.objects.copy()
     objects[:, OBJECT_X : OBJECT_YAW + 1] = frames.object_poses[frame]
     solids = solids_of(objects)
-    for number, shell in lap.object_shells.items():
-        solids[number] = replace(solids[number], shell=shell)
-    return solids
-
-
-def _is_off(lap: LapRecording, frames: FrameTimes, shown: int, frame: int) -> bool:
-    """Whether a car that waits for a penalty is faint in a frame: it blinks (simulator-facts 6)."""
-    is_waiting = _STATUSES[lap.statuses[frames.row[frame]]] is EpisodeStatus.PAUSE
-    return is_waiting and int(shown / FRAMES_PER_S / _BLINK_S) % 2 == 1
+    if lap.rival is not None:
+        solids = [replace(solid, shell=lap.rival.look.body_shell) for solid in solids]
+    return [solid for solid in solids if solid.pose != HIDDEN_POSE]
 
 
 def _overlay_text(lap: LapRecording, frames: FrameTimes, frame: int, *, is_over: bool) -> OverlayText:
     row = frames.row[frame]
+    shown_s = float(lap.lap_clock_s[-1] if is_over else frames.clock_s[frame])
     is_complete = _STATUSES[lap.statuses[-1]] is EpisodeStatus.LAP_COMPLETE
     return OverlayText(
         name=lap.display_name or lap.racer_name,
         lap=lap.lap,
         laps_total=lap.laps_total,
-        clock_s=float(lap.lap_clock_s[-1] if is_over else frames.clock_s[frame]),
+        clock_s=shown_s,
         resets=int(lap.resets[row]),
         speed_m_s=0.0 if is_over else float(frames.speed_m_s[frame]),
         race_type=lap.race_type,
         has_finished=is_over and is_complete and lap.lap == lap.laps_total,
+        color=CAR_COLORS.get(lap.car_color, CAR_COLORS["Black"]),
+        rival=None if lap.rival is None else _rival_text(lap, lap.rival, row, shown_s),
+        has_won=lap.has_won,
+    )
+
+
+def _rival_text(lap: LapRecording, rival: RivalRecording, row: int, shown_s: float) -> RivalText:
+    # Both clocks go on between rows, unless the other car has finished.
+    since_s = shown_s - float(lap.lap_clock_s[row]) if rival.is_there[row] else 0.0
+    return RivalText(
+        name=rival.look.name,
+        color=CAR_COLORS.get(rival.look.car_color, CAR_COLORS["Black"]),
+        lap=int(rival.lap[row]),
+        clock_s=float(rival.lap_clock_s[row]) + since_s,
+        resets=int(rival.resets[row]),
+        is_there=bool(rival.is_there[row]),
     )
 
 

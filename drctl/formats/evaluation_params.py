@@ -33,7 +33,8 @@ _COMMON: Final = {
     "REVERSE_DIR": "eval_reverse_direction",
     "ENABLE_EXTRA_KVS_OVERLAY": "enable_extra_kvs_overlay",
 }
-_TWO_CARS: Final = ["Purple", "Orange"]  # contract 8: forced when two models race
+DUEL_COLORS: Final = ("Purple", "Orange")
+"""Of the two cars when two models race, whatever the settings say (contract 8)."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def evaluation_params_for(
         "MP4_S3_BUCKET": [bucket for _ in cars] if settings.eval_save_mp4 else [],
         "MP4_S3_OBJECT_PREFIX": [f"{car.prefix}/mp4" for car in cars] if settings.eval_save_mp4 else [],
         "BODY_SHELL_TYPE": [car.body_shell for car in cars],
-        "CAR_COLOR": [car.color for car in cars] if len(cars) == 1 else [*_TWO_CARS],
+        "CAR_COLOR": [car.color for car in cars] if len(cars) == 1 else [*DUEL_COLORS],
         "DISPLAY_NAME": [car.display_name for car in cars],
         "RACER_NAME": [car.racer_name for car in cars],
     }
@@ -105,13 +106,13 @@ def _own_car(settings: Settings, stamp: str) -> _Car:
 
 
 def _opponent(settings: Settings, epoch_s: int) -> _Car:
-    prefix = settings.eval_opp_s3_model_prefix
+    keys = ModelKeys(settings.eval_opp_s3_model_prefix, settings.eval_opp_s3_metrics_prefix)
     return _Car(
-        prefix,
-        prefix,
-        f"{settings.eval_opp_s3_metrics_prefix}/EvaluationMetrics-{epoch_s}.json",
+        settings.eval_opp_s3_model_prefix,
+        settings.eval_opp_s3_model_prefix,
+        keys.metrics_as_opponent(epoch_s),
         settings.eval_opp_car_body_shell_type,
-        _TWO_CARS[1],
+        DUEL_COLORS[1],
         settings.eval_opp_display_name,
         settings.eval_opp_racer_name,
     )

@@ -144,6 +144,23 @@ class ModelKeys:
         """Return the key of one of an evaluation's videos; `camera` is ``camera-pip`` or the like."""
         return f"{self.evaluation_folder(stamp)}/mp4/{camera}/0-video.mp4"
 
+    def opponent_trace(self, stamp: str) -> str:
+        """Return the key of the trace of the car that a race was against."""
+        return f"{self.evaluation_folder(stamp)}/opponent/evaluation-simtrace/0-iteration.csv"
+
+    def opponent_video(self, stamp: str, camera: str) -> str:
+        """Return the key of a video of the car that a race was against; see `evaluation_video`."""
+        return f"{self.evaluation_folder(stamp)}/opponent/mp4/{camera}/0-video.mp4"
+
+    def metrics_as_opponent(self, epoch_s: int) -> str:
+        """Return the key of this model's metrics of a race that began then and evaluated another model."""
+        return f"{self.metrics_prefix}/EvaluationMetrics-{epoch_s}.json"
+
+    @property
+    def newest_trace_as_opponent(self) -> str:
+        """Trace of the newest race that evaluated another model, where DRfC has it."""
+        return f"{self.prefix}/evaluation-simtrace/0-iteration.csv"
+
     def newest_video(self, camera: str) -> str:
         """Return the key of the copy of the newest evaluation's video, where DRfC has it."""
         return f"{self.prefix}/mp4/{camera}/0-video.mp4"

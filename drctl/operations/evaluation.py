@@ -23,7 +23,7 @@ from drctl.errors import ConflictError, ObjectNotFoundError
 from drctl.formats.object_keys import ModelKeys
 from drctl.operations.community import uses_images
 from drctl.operations.containers import is_in_containers
-from drctl.operations.evaluation_report import RaceReport, RaceView, describe_races, view_race
+from drctl.operations.evaluation_report import RaceReport, RaceView, describe_races, report_race, view_race
 from drctl.operations.race_preparation import EvaluationRequest, RacePreparation, prepare_races
 from drctl.result import Message, Result
 from drctl.stack.drctl_stack import usable_cores
@@ -203,7 +203,7 @@ def _copy_model(store: ObjectStore, source: ModelKeys, project: Project) -> Mode
 
 def _race(project: Project, found: RacePreparation, keys: ModelKeys, videos: Path, watch: Watch) -> list[RaceReport]:
     from drctl.evaluation.parallel import run_jobs
-    from drctl.evaluation.publish import publish
+    from drctl.evaluation.publish import publish, publish_opponent
 
     jobs = found.jobs
     if project.settings.eval_save_mp4:
@@ -213,11 +213,9 @@ def _race(project: Project, found: RacePreparation, keys: ModelKeys, videos: Pat
     races = run_jobs(jobs, usable_cores(), lambda number, progress: watch(view_race(jobs[number], progress)))
     with contextlib.closing(races):
         for outcome in races:
-            job, laps = jobs[outcome.number], outcome.race.laps
-            published = publish(found.store, keys, started, outcome.race, outcome.videos)
-            reports.append(
-                RaceReport(
-                    job.number, job.checkpoint.number, job.track, job.rules.laps, laps, published, outcome.race_s
-                )
-            )
+            published = [publish(found.store, keys, started, outcome.races[0], outcome.videos[0])]
+            if found.opponent is not None:
+                stamp, theirs = published[0].stamp, (outcome.races[1], outcome.videos[1])
+                published.append(publish_opponent(found.store, keys, found.opponent, stamp, *theirs))
+            reports.append(report_race(jobs[outcome.number], outcome, published))
     return sorted(reports, key=lambda report: report.number)

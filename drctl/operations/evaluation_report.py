@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from drctl.result import Message, Result
 
 if TYPE_CHECKING:
-    from drctl.evaluation.job import RaceJob
+    from drctl.evaluation.job import JobOutcome, RaceJob
     from drctl.evaluation.publish import Published
     from drctl.evaluation.race import RaceProgress
     from drctl.evaluation.rules import RacedLap
@@ -19,11 +19,11 @@ _NONE = "-"
 
 @dataclass(frozen=True)
 class RaceView:
-    """Where a race stands, as plain data.
+    """Where one car of a race stands, as plain data.
 
     Attributes:
         number: Place among the races that were asked for, from 0.
-        checkpoint: Number of the checkpoint.
+        checkpoint: Number of the car's checkpoint.
         track: Name of the track.
         lap: Lap under way, from 1.
         laps: Laps of the race.
@@ -31,6 +31,7 @@ class RaceView:
         clock_s: Simulated seconds on its clock.
         resets: Times the car was put back so far.
         finished: The lap that has just ended, in one line; empty otherwise.
+        racer: Name of the car where two race; empty for one that races alone.
     """
 
     number: int
@@ -42,13 +43,20 @@ class RaceView:
     clock_s: float
     resets: int
     finished: str = ""
+    racer: str = ""
+
+    @property
+    def title(self) -> str:
+        """Who drives where, in a few words."""
+        car = f"{self.racer} (checkpoint {self.checkpoint})" if self.racer else f"checkpoint {self.checkpoint}"
+        return f"{car} on {self.track}"
 
 
 def view_race(job: RaceJob, progress: RaceProgress) -> RaceView:
-    """Return where the race of a job stands."""
+    """Return where a car in the race of a job stands."""
     return RaceView(
         number=job.number,
-        checkpoint=job.checkpoint.number,
+        checkpoint=job.entrants[progress.racer].checkpoint.number,
         track=job.track,
         lap=progress.lap,
         laps=progress.laps,
@@ -56,7 +64,57 @@ def view_race(job: RaceJob, progress: RaceProgress) -> RaceView:
         clock_s=float(progress.clock_s),
         resets=progress.resets,
         finished="" if progress.finished is None else describe_lap(progress.finished, progress.laps),
+        racer=_names(job)[progress.racer] if len(job.entrants) > 1 else "",
     )
+
+
+@dataclass(frozen=True)
+class RacerReport:
+    """One car of a race.
+
+    Attributes:
+        name: Of the car.
+        prefix: Of its model.
+        checkpoint: Number of its checkpoint.
+        laps_wanted: Laps that were asked for.
+        laps: Those that were driven.
+        published: Where its files are.
+    """
+
+    name: str
+    prefix: str
+    checkpoint: int
+    laps_wanted: int
+    laps: tuple[RacedLap, ...]
+    published: Published
+
+    @property
+    def complete(self) -> list[RacedLap]:
+        """The laps that were complete."""
+        return [lap for lap in self.laps if lap.is_complete]
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether all laps that were asked for are complete."""
+        return len(self.complete) == self.laps_wanted
+
+    @property
+    def total_s(self) -> float:
+        """Time of all laps, penalties included."""
+        return sum(lap.total_s for lap in self.laps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain data; times in simulated seconds."""
+        return {
+            "checkpoint": self.checkpoint,
+            "laps_wanted": self.laps_wanted,
+            "laps_complete": len(self.complete),
+            "best_s": _rounded(min((lap.total_s for lap in self.complete), default=None)),
+            "laps": [_lap_to_json(lap) for lap in self.laps],
+            "trace": self.published.trace,
+            "metrics": self.published.metrics,
+            "videos": list(self.published.videos),
+        }
 
 
 @dataclass(frozen=True)
@@ -65,46 +123,48 @@ class RaceReport:
 
     Attributes:
         number: Place among the races that were asked for, from 0.
-        checkpoint: Number of the checkpoint.
         track: Name of the track.
-        laps_wanted: Laps that were asked for.
-        laps: Those that were driven.
-        published: Where its files are.
+        racers: The car that was evaluated, and its opponent if it had one.
         race_s: Wall-clock seconds that it took.
+        winner: Number of the car that won, None for neither.
     """
 
     number: int
-    checkpoint: int
     track: str
-    laps_wanted: int
-    laps: tuple[RacedLap, ...]
-    published: Published
+    racers: tuple[RacerReport, ...]
     race_s: float
+    winner: int | None = None
 
     @property
-    def complete(self) -> list[RacedLap]:
-        """The laps that were complete."""
-        return [lap for lap in self.laps if lap.is_complete]
+    def own(self) -> RacerReport:
+        """The car that was evaluated."""
+        return self.racers[0]
 
     @property
-    def best_s(self) -> float | None:
-        """The fastest complete lap, penalties included, or None."""
-        return min((lap.total_s for lap in self.complete), default=None)
+    def is_duel(self) -> bool:
+        """Whether two models raced."""
+        return len(self.racers) > 1
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures as plain data; times in simulated seconds."""
-        published = asdict(self.published)
-        published["videos"] = list(published["videos"])
+        """Return the figures as plain data; ``winner`` is ``model``, ``opponent`` or None."""
+        opponents = [{"name": car.name, "prefix": car.prefix, **car.to_json()} for car in self.racers[1:]]
         return {
-            "checkpoint": self.checkpoint,
             "track": self.track,
-            "laps_wanted": self.laps_wanted,
-            "laps_complete": len(self.complete),
-            "best_s": _rounded(self.best_s),
-            "laps": [_lap_to_json(lap) for lap in self.laps],
+            **self.own.to_json(),
             "race_wall_s": _rounded(self.race_s),
-            **published,
+            "stamp": self.own.published.stamp,
+            "opponent": opponents[0] if opponents else None,
+            "winner": None if self.winner is None else ("model", "opponent")[self.winner],
         }
+
+
+def report_race(job: RaceJob, outcome: JobOutcome, published: Sequence[Published]) -> RaceReport:
+    """Return what came of a job, with what was written of each car."""
+    racers = tuple(
+        RacerReport(name, entrant.prefix, entrant.checkpoint.number, job.rules.laps, race.laps, written)
+        for name, entrant, race, written in zip(_names(job), job.entrants, outcome.races, published, strict=True)
+    )
+    return RaceReport(job.number, job.track, racers, outcome.race_s, outcome.winner)
 
 
 def describe_races(
@@ -119,16 +179,22 @@ def describe_races(
         notes: What was said before the races began.
         has_videos: Whether videos were drawn.
     """
-    lines = _laps_table(races[0]) if len(races) == 1 else _comparison(races)
+    first = races[0]
+    lines = _laps_table(first) if len(races) == 1 else _comparison(races)
     paths = []
     for race in races:
-        published = race.published
         if len(races) > 1:
-            paths.append(Message(f"  checkpoint {race.checkpoint} on {race.track}"))
-        paths += [Message(f"  {place}/{key}") for key in (published.metrics, published.trace, *published.videos)]
-    steps = () if has_videos else (f"drctl eval --model {prefix} --checkpoint {races[0].checkpoint} --mp4",)
+            paths.append(Message(f"  checkpoint {race.own.checkpoint} on {race.track}"))
+        for racer in race.racers:
+            written = racer.published
+            paths += [Message(f"  {place}/{key}") for key in (written.metrics, written.trace, *written.videos)]
+    steps = []
+    if not has_videos:
+        against = f" --opponent {first.racers[1].prefix}" if first.is_duel else ""
+        steps.append(f"drctl eval --model {prefix} --checkpoint {first.own.checkpoint}{against} --mp4")
     data = {"prefix": prefix, "races": [race.to_json() for race in races]}
-    return Result(data, (*notes, *map(Message, lines), *_unfinished(races), Message("Written:"), *paths), steps)
+    told = [*map(Message, lines), *_winners(races), *_unfinished(races), Message("Written:"), *paths]
+    return Result(data, (*notes, *told), tuple(steps))
 
 
 def describe_lap(lap: RacedLap, laps: int) -> str:
@@ -156,52 +222,92 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _laps_table(race: RaceReport) -> list[str]:
-    head = ("lap", "time", "off-tracks", "crashes", "resets", "total with penalties")
+    head = ["lap", "time", "off-tracks", "crashes", "resets", "total with penalties"]
     rows = [
-        (
+        [
             str(lap.number),
             f"{lap.driving_s:.3f}",
             str(lap.metrics().off_track_count),
             str(lap.metrics().crash_count),
             str(lap.resets),
             f"{lap.total_s:.3f}" if lap.is_complete else f"unfinished ({_ending(lap)})",
-        )
-        for lap in race.laps
+        ]
+        for racer in race.racers
+        for lap in racer.laps
     ]
-    return [f"Checkpoint {race.checkpoint} on {race.track}, times in seconds", *table(head, rows)]
+    if not race.is_duel:
+        return [f"Checkpoint {race.own.checkpoint} on {race.track}, times in seconds", *table(head, rows)]
+    names = [racer.name for racer in race.racers for _ in racer.laps]
+    cars = " against ".join(f"{car.name} ({car.prefix}, checkpoint {car.checkpoint})" for car in race.racers)
+    named = [[name, *row] for name, row in zip(names, rows, strict=True)]
+    return [f"{cars} on {race.track}, times in seconds", *table(["car", *head], named)]
 
 
 def _comparison(races: Sequence[RaceReport]) -> list[str]:
-    head = ("track", "checkpoint", "laps", "best", "mean", "off-tracks", "crashes", "resets", "total with penalties")
+    has_duels = any(race.is_duel for race in races)
+    head = ["track", "checkpoint", "laps", "best", "mean", "off-tracks", "crashes", "resets", "total with penalties"]
+    if has_duels:
+        head[1:1] = ["car", "place"]
     rows = []
     for race in races:
-        totals = [lap.total_s for lap in race.complete]
-        metrics = [lap.metrics() for lap in race.laps]
-        rows.append(
-            (
+        for number, racer in enumerate(race.racers):
+            totals = [lap.total_s for lap in racer.complete]
+            metrics = [lap.metrics() for lap in racer.laps]
+            row = [
                 race.track,
-                str(race.checkpoint),
-                f"{len(totals)}/{race.laps_wanted}",
+                str(racer.checkpoint),
+                f"{len(totals)}/{racer.laps_wanted}",
                 f"{min(totals):.3f}" if totals else _NONE,
                 f"{sum(totals) / len(totals):.3f}" if totals else _NONE,
                 str(sum(lap.off_track_count for lap in metrics)),
                 str(sum(lap.crash_count for lap in metrics)),
-                str(sum(lap.resets for lap in race.laps)),
-                f"{sum(lap.total_s for lap in race.laps):.3f}",
-            )
-        )
+                str(sum(lap.resets for lap in racer.laps)),
+                f"{racer.total_s:.3f}",
+            ]
+            if has_duels:
+                place = _NONE if race.winner is None else str(1 + (race.winner != number))
+                row[1:1] = [racer.name, place]
+            rows.append(row)
     return ["Times in seconds; best and mean are of complete laps, penalties included", *table(head, rows)]
 
 
+def _winners(races: Sequence[RaceReport]) -> list[Message]:
+    """Say who won, where two models raced."""
+    told = []
+    for race in races:
+        if not race.is_duel:
+            continue
+        where = f" with checkpoint {race.own.checkpoint} on {race.track}" if len(races) > 1 else ""
+        if race.winner is None:
+            is_tie = all(racer.has_finished for racer in race.racers)
+            reason = "both took the same time" if is_tie else "neither car completed all its laps"
+            told.append(Message(f"nobody wins{where}: {reason}"))
+            continue
+        winner, loser = race.racers[race.winner], race.racers[1 - race.winner]
+        lead = f"by {loser.total_s - winner.total_s:.3f} s" if loser.has_finished else "as the only one to finish"
+        told.append(Message(f"{winner.name} wins{where} {lead}", "success"))
+    return told
+
+
 def _unfinished(races: Sequence[RaceReport]) -> list[Message]:
-    missing = [race for race in races if len(race.complete) < race.laps_wanted]
     return [
         Message(
-            f"checkpoint {race.checkpoint} on {race.track}: {len(race.complete)} of {race.laps_wanted} laps complete",
+            f"{f'{racer.name}, ' if race.is_duel else ''}checkpoint {racer.checkpoint} on {race.track}: "
+            f"{len(racer.complete)} of {racer.laps_wanted} laps complete",
             "warning",
         )
-        for race in missing
+        for race in races
+        for racer in race.racers
+        if not racer.has_finished
     ]
+
+
+def _names(job: RaceJob) -> list[str]:
+    """Return the names of a race's cars, which differ."""
+    names = [entrant.look.name for entrant in job.entrants]
+    if len(names) > len(set(names)):
+        names[1:] = [f"{name} (opponent)" for name in names[1:]]
+    return names
 
 
 def _ending(lap: RacedLap) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 from drctl.config.registry import refused_settings
@@ -16,6 +18,8 @@ from drctl.errors import (
     TrackError,
     combine_errors,
 )
+from drctl.evaluation.checkpoint import RACE
+from drctl.formats.evaluation_params import DUEL_COLORS
 from drctl.formats.manifest import parse_manifest
 from drctl.formats.object_keys import ModelKeys
 from drctl.formats.race_params import race_of
@@ -24,13 +28,16 @@ from drctl.storage.location import open_store, project_store_location
 
 if TYPE_CHECKING:
     from drctl.config.project import Project
+    from drctl.config.settings import Settings
     from drctl.evaluation.checkpoint import StoredCheckpoint
     from drctl.evaluation.job import RaceJob
+    from drctl.evaluation.recording import CarLook
     from drctl.simulation.environment_spec import EnvironmentSpec, WorldSpec
     from drctl.storage.location import StoreLocation
     from drctl.storage.objects import ObjectStore
 
 COMMAND: Final = "eval"
+HEAD_TO_MODEL: Final = "HEAD_TO_MODEL"
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,32 @@ class EvaluationRequest:
 
 @dataclass(frozen=True)
 class RacePreparation:
-    """What was found out before anything is raced; nothing stands against it."""
+    """What was found out before anything is raced; nothing stands against it.
+
+    Attributes:
+        location: Where the bucket is.
+        store: The bucket.
+        source: Keys of the model.
+        opponent: Keys of the model that it races against; None where it races alone.
+        jobs: The races.
+        notes: What is worth knowing.
+    """
 
     location: StoreLocation
     store: ObjectStore
     source: ModelKeys
+    opponent: ModelKeys | None
     jobs: tuple[RaceJob, ...]
     notes: tuple[Message, ...]
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model with the checkpoints that race; its spec is still without a track."""
+
+    keys: ModelKeys
+    spec: EnvironmentSpec
+    checkpoints: tuple[StoredCheckpoint, ...]
 
 
 def prepare_races(
@@ -86,14 +112,12 @@ def prepare_races(
     Raises:
         DrctlError: What stands against it, all problems at once.
     """
-    checkpoints, tracks = request.checkpoints, request.tracks
-    settings = project.settings
+    settings, tracks = project.settings, request.tracks
     problems = refused_settings(settings, COMMAND)
     if problems:
         raise NotSupportedError.from_problems(problems)
     location = location or project_store_location(project)
     store = open_store(location)
-    keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
     errors: list[DrctlError] = []
     worlds: list[WorldSpec] = []
     for name in dict.fromkeys(tracks or [settings.world_name]):
@@ -101,18 +125,66 @@ def prepare_races(
             worlds.append(_find_world(project, name, is_default=not tracks))
         except DrctlError as error:
             errors.append(error)
-    loaded: list[StoredCheckpoint] = []
-    spec: EnvironmentSpec | None = None
-    try:
-        spec = _read_spec(project, store, keys)
-        choices = checkpoints or (settings.eval_checkpoint,)
-        loaded = _load_checkpoints(store, keys, choices, spec.metadata if loads_graphs else None)
-    except DrctlError as error:
-        errors.append(error)
-    if errors or spec is None:
+    loads = [partial(_load_own, project, request)]
+    if settings.race_type == HEAD_TO_MODEL:
+        loads.append(partial(_load_opponent, project))
+    models: list[_Model] = []
+    for load in loads:
+        try:
+            models.append(load(store, loads_graphs))
+        except DrctlError as error:
+            errors.append(error)
+    if errors:
         raise combine_errors(errors)
-    notes = _physics_notes(store, keys, loaded, spec)
-    return RacePreparation(location, store, keys, _make_jobs(project, loaded, worlds, spec), tuple(notes))
+    own, opponent = models[0], models[1] if len(models) > 1 else None
+    notes = [note for model in models for note in _physics_notes(store, model)]
+    notes += _twin_notes(own, opponent)
+    jobs = _make_jobs(project, own, opponent, worlds)
+    return RacePreparation(location, store, own.keys, None if opponent is None else opponent.keys, jobs, tuple(notes))
+
+
+def _load_own(project: Project, request: EvaluationRequest, store: ObjectStore, loads_graphs: bool) -> _Model:
+    settings = project.settings
+    keys = ModelKeys(settings.local_s3_model_prefix, settings.local_s3_metrics_prefix)
+    return _load_model(project, keys, request.checkpoints or (settings.eval_checkpoint,), store, loads_graphs, RACE)
+
+
+def _load_opponent(project: Project, store: ObjectStore, loads_graphs: bool) -> _Model:
+    settings = project.settings
+    keys = ModelKeys(settings.eval_opp_s3_model_prefix, settings.eval_opp_s3_metrics_prefix)
+    choices = (settings.eval_opp_checkpoint,)
+    try:
+        return _load_model(project, keys, choices, store, loads_graphs, "drctl eval --opponent")
+    except DrctlError as error:
+        told = [
+            replace(
+                problem,
+                what=f"the opponent: {problem.what}",
+                fix=problem.fix and problem.fix.replace(" --checkpoint ", " --opponent-checkpoint "),
+            )
+            for problem in error.problems
+        ]
+        raise type(error).from_problems(told) from error
+
+
+def _load_model(
+    project: Project, keys: ModelKeys, choices: Sequence[str], store: ObjectStore, loads_graphs: bool, command: str
+) -> _Model:
+    spec = _read_spec(project, store, keys, command)
+    checkpoints = _load_checkpoints(store, keys, choices, spec.metadata if loads_graphs else None, command)
+    return _Model(keys, spec, tuple(checkpoints))
+
+
+def _twin_notes(own: _Model, opponent: _Model | None) -> list[Message]:
+    """Say so when a checkpoint has itself as its opponent, as it has when nobody chose one."""
+    if opponent is None or opponent.keys.prefix != own.keys.prefix:
+        return []
+    (theirs,) = opponent.checkpoints
+    text = (
+        f"checkpoint {theirs.number} of {own.keys.prefix} races against itself; --opponent and --opponent-checkpoint "
+        "choose another opponent"
+    )
+    return [Message(text, "warning") for one in own.checkpoints if one.number == theirs.number]
 
 
 def _find_world(project: Project, name: str, *, is_default: bool) -> WorldSpec:
@@ -131,7 +203,7 @@ def _find_world(project: Project, name: str, *, is_default: bool) -> WorldSpec:
     return WorldSpec(name, rows, project.settings.randomized, race_of(project.settings))
 
 
-def _read_spec(project: Project, store: ObjectStore, keys: ModelKeys) -> EnvironmentSpec:
+def _read_spec(project: Project, store: ObjectStore, keys: ModelKeys, command: str) -> EnvironmentSpec:
     """Return what is simulated, still without a track."""
     from drctl.evaluation import centre_line_reward
     from drctl.evaluation.checkpoint import read_metadata
@@ -140,7 +212,7 @@ def _read_spec(project: Project, store: ObjectStore, keys: ModelKeys) -> Environ
     from drctl.simulation.vehicle.physics import resolve_physics
 
     settings = project.settings
-    text, place = read_metadata(store, keys)
+    text, place = read_metadata(store, keys, command)
     metadata = parse_model_metadata(text, place)
     reward, reward_file = centre_line_reward.SOURCE, centre_line_reward.FILE_NAME
     if settings.eval_debug_reward:
@@ -170,7 +242,7 @@ def _read_reward(store: ObjectStore, keys: ModelKeys) -> tuple[str, str]:
 
 
 def _load_checkpoints(
-    store: ObjectStore, keys: ModelKeys, choices: Sequence[str], metadata: str | None
+    store: ObjectStore, keys: ModelKeys, choices: Sequence[str], metadata: str | None, command: str
 ) -> list[StoredCheckpoint]:
     """Read checkpoints; with the model's metadata each graph is loaded as well."""
     from drctl.evaluation.checkpoint import load_checkpoint
@@ -180,7 +252,7 @@ def _load_checkpoints(
     errors: list[DrctlError] = []
     for choice in choices:
         try:
-            checkpoint = load_checkpoint(store, keys, choice)
+            checkpoint = load_checkpoint(store, keys, choice, command)
             if metadata is not None:
                 from drctl.evaluation.graph_policy import check_graph
 
@@ -193,30 +265,28 @@ def _load_checkpoints(
     return list(found.values())
 
 
-def _physics_notes(
-    store: ObjectStore, keys: ModelKeys, checkpoints: Sequence[StoredCheckpoint], spec: EnvironmentSpec
-) -> list[Message]:
+def _physics_notes(store: ObjectStore, model: _Model) -> list[Message]:
     """Say so when a car is raced with another behaviour than it was trained with."""
     notes = []
-    for checkpoint in checkpoints:
-        key = keys.manifest(checkpoint.number)
+    for checkpoint in model.checkpoints:
+        key = model.keys.manifest(checkpoint.number)
         try:
             trained = parse_manifest(store.get(key), key).conditions.get("physics")
         except (ObjectNotFoundError, FormatError):  # a model of other software, or an old checkpoint
             continue
-        if trained is not None and trained != spec.physics:
+        if trained is not None and trained != model.spec.physics:
             text = (
-                f"checkpoint {checkpoint.number} was trained with DR_PHYSICS={trained}, it is raced with {spec.physics}"
+                f"checkpoint {checkpoint.number} of {model.keys.prefix} was trained with DR_PHYSICS={trained}, "
+                f"it is raced with {model.spec.physics}"
             )
             notes.append(Message(text, "warning"))
     return notes
 
 
 def _make_jobs(
-    project: Project, checkpoints: Sequence[StoredCheckpoint], worlds: Sequence[WorldSpec], spec: EnvironmentSpec
+    project: Project, own: _Model, opponent: _Model | None, worlds: Sequence[WorldSpec]
 ) -> tuple[RaceJob, ...]:
-    from drctl.evaluation.job import RaceJob
-    from drctl.evaluation.recording import CarLook
+    from drctl.evaluation.job import Entrant, RaceJob
     from drctl.evaluation.rules import RaceRules
 
     settings = project.settings
@@ -229,15 +299,30 @@ def _make_jobs(
         is_reversed=settings.eval_reverse_direction,
         reset_behind_m=settings.eval_reset_behind_dist,
     )
-    look = CarLook(
-        settings.display_name,
-        settings.racer_name,
-        settings.car_color,
-        settings.car_body_shell_type,
+    own_look, opponent_look = _looks(settings, is_duel=opponent is not None)
+    races = []
+    for checkpoint, world in product(own.checkpoints, worlds):
+        entrants = [Entrant(own.keys.prefix, checkpoint, replace(own.spec, worlds=(world,)), own_look)]
+        if opponent is not None:
+            spec = replace(opponent.spec, worlds=(world,))
+            entrants.append(Entrant(opponent.keys.prefix, opponent.checkpoints[0], spec, opponent_look))
+        races.append(tuple(entrants))
+    return tuple(RaceJob(number, entrants, rules) for number, entrants in enumerate(races))
+
+
+def _looks(settings: Settings, *, is_duel: bool) -> tuple[CarLook, CarLook]:
+    """Return how the model's car and its opponent's are drawn; in a duel both have colours of their own."""
+    from drctl.evaluation.recording import CarLook
+
+    own_color, opponent_color = DUEL_COLORS if is_duel else (settings.car_color, "Black")
+    own = CarLook(
+        settings.display_name, settings.racer_name, own_color, settings.car_body_shell_type, settings.race_type
+    )
+    opponent = CarLook(
+        settings.eval_opp_display_name,
+        settings.eval_opp_racer_name,
+        opponent_color,
+        settings.eval_opp_car_body_shell_type,
         settings.race_type,
     )
-    pairs = [(checkpoint, world) for checkpoint in checkpoints for world in worlds]
-    return tuple(
-        RaceJob(number, checkpoint, replace(spec, worlds=(world,)), rules, look)
-        for number, (checkpoint, world) in enumerate(pairs)
-    )
+    return own, opponent

@@ -161,9 +161,7 @@ class BatchEnvironment:
         offset = EVALUATION_OFFSET if start.phase == "evaluation" else 0
         self._keys[car] = offset, start.iteration, start.episode
         self.traffic.place(car, index, self._seed, self._keys[car])
-        self._states[car] = 0.0
-        pose = self.traffic.start_pose(car, index, start.start_fraction)
-        self._states[car, [STATE_X, STATE_Y, STATE_YAW]] = pose
+        self._put(car, self.traffic.start_pose(car, index, start.start_fraction, start.lane))
         self._variety.begin(car, start.world, self._seed, self._keys[car])
         self._variety.paint_objects(car, start.world, self.traffic.of(car), self._seed, self._keys[car])
         self._prepare(car, start.start_fraction, track.length_m)
@@ -178,7 +176,7 @@ class BatchEnvironment:
         self._write_log(
             cars, measures, self._races[cars, PROGRESS], np.array([_PREPARE]), np.zeros((1, 2)), None, np.zeros(1)
         )
-        self._sense(cars, None)
+        self._sense(cars)
 
     def step(self, cars: NDArray[Any], actions: NDArray[Any]) -> StepResult:
         """Let some cars act.
@@ -213,7 +211,6 @@ class BatchEnvironment:
         rewards = self._rewards.judge(
             cars, measures, progress, self._steps[cars], commands, self._times_s[cars], self.traffic.of
         )
-        before = self._places(cars) if self._sensors.has_lidar else None
         move_cars(
             self._variety.physics,
             self._states,
@@ -230,7 +227,7 @@ class BatchEnvironment:
             commands,
         )
         self._write_log(cars, measures, progress, statuses, commands, actions, rewards)
-        self._sense(cars, before)
+        self._sense(cars)
         return self._end_episodes(cars, statuses, rewards)
 
     def begin_lap(self, car: int) -> None:
@@ -260,17 +257,25 @@ class BatchEnvironment:
         if own.is_running:
             raise ValueError(f"car {car} is still driving")
         track = int(self._track_of[car])
-        self._states[car] = 0.0
-        self._states[car, [STATE_X, STATE_Y, STATE_YAW]] = pose
+        self._put(car, pose)
         self._races[car, PROGRESS] = progress_percent
         measure = np.empty(MEASURE_SIZE)
         measure_car(self._packed, track, self._states[car], measure)
         resume_race(self._tracks[track].length_m, measure, self._races[car])
         own.is_running = True
-        self._sense(np.array([car]), None)
+        self._sense(np.array([car]))
+
+    def _put(self, car: int, pose: tuple[float, float, float]) -> None:
+        """Let a car stand somewhere, at rest."""
+        self._states[car] = 0.0
+        self._states[car, [STATE_X, STATE_Y, STATE_YAW]] = pose
+        self._sensors.forget(car)
 
     def wait(self, car: int, time_s: float) -> None:
-        """Let time pass for a car that stands at rest; the log gets a row with the status ``PAUSE``."""
+        """Let time pass for a car that stands at rest; the log gets a row with the status ``PAUSE``.
+
+        What else is on the track drives on, and `frames` shows it where it has come to; lidars go on scanning.
+        """
         cars, measures = np.array([car]), np.empty((1, MEASURE_SIZE))
         measure_car(self._packed, int(self._track_of[car]), self._states[car], measures[0])
         self._steps[car] += 1
@@ -278,11 +283,14 @@ class BatchEnvironment:
         self.traffic.drive(car, int(self._track_of[car]), self._seed, self._keys[car], time_s)
         progress, nothing = self._races[cars, PROGRESS], np.zeros(1)
         self._write_log(cars, measures, progress, np.array([_PAUSE]), np.zeros((1, 2)), None, nothing)
+        if self._sensors.has_lidar or not self.traffic.is_empty:
+            self._sense(cars)
 
     def show_rival(self, car: int, rival: Rival | None) -> None:
         """Put another racer before a car, or take it away; `frames` shows it at once."""
         self.traffic.place_rival(car, int(self._track_of[car]), rival)
-        self._sense(np.array([car]), None)
+        self._variety.light_rival(car, self.traffic.of(car))
+        self._sense(np.array([car]))
 
     def _end_episodes(
         self, cars: NDArray[np.int64], statuses: NDArray[np.int64], rewards: NDArray[np.float64]
@@ -316,8 +324,8 @@ class BatchEnvironment:
         for car, row in zip(cars.tolist(), log, strict=True):
             self._cars[car].log.append(row)
 
-    def _sense(self, cars: NDArray[np.int64], before: NDArray[np.float64] | None) -> None:
-        """Bring the frames of some cars up to date; `before` is their `_places` before the step, None without one."""
+    def _sense(self, cars: NDArray[np.int64]) -> None:
+        """Bring the frames of some cars up to date."""
         poses, worlds = self.poses(cars), (self._track_of[cars] // 2).astype(np.int32)
         objects = self.traffic.seen_by(cars)
 
@@ -326,20 +334,8 @@ class BatchEnvironment:
 
         self._sensors.look(cars, poses, render)
         if self._sensors.has_lidar:
-            self._sensors.scan(
-                cars,
-                worlds,
-                before,
-                self._places(cars),
-                self.traffic.batch.counts,
-                self.traffic.batch.rows,
-                self._seed,
-                self._keys,
-            )
-
-    def _places(self, cars: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return x, y, yaw and clock of some cars, shape (k, 4)."""
-        return np.column_stack([self.poses(cars), self._times_s[cars]])
+            places = np.column_stack([poses, self._times_s[cars]])
+            self._sensors.scan(cars, worlds, places, self.traffic.batch, self._seed, self._keys)
 
     def poses(self, cars: NDArray[Any]) -> NDArray[np.float64]:
         """Return base_link's x, y in metres and yaw in radians of some cars, shape (k, 3)."""

@@ -26,6 +26,8 @@ class EpisodeStart:
         start_fraction: Where the car starts, in [0, 1) of the lap from waypoint 0 in driving direction.
         is_reversed: Drive against the track's own direction.
         max_steps: Truncate after so many steps with a reward; None for no limit but the contract's 100,000.
+        lane: Where it starts in a world with traffic: 1 on the inner lane, -1 on the outer one; None for the centre
+            line, or for the lane that an object there leaves free.
     """
 
     phase: Phase
@@ -35,6 +37,7 @@ class EpisodeStart:
     start_fraction: float = 0.0
     is_reversed: bool = False
     max_steps: int | None = None
+    lane: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain mapping that `from_json` reads."""
@@ -46,6 +49,7 @@ class EpisodeStart:
             "start_fraction": self.start_fraction,
             "is_reversed": self.is_reversed,
             "max_steps": self.max_steps,
+            "lane": self.lane,
         }
 
     @classmethod

@@ -99,6 +99,16 @@ class Variety:
         colors += shares.get("colors", 0.0) * (draw_colors(len(objects), seed, *key.tolist()) - colors)
         objects[:, columns] = colors * light_of(self.variations[car])
 
+    def light_rival(self, car: int, rivals: NDArray[np.float64]) -> None:
+        """Let the light of a car's episode fall on other racers, whose colours tell who they are.
+
+        Args:
+            car: Row of the batch.
+            rivals: `race.objects` rows, shape (n, OBJECT_SIZE); changed.
+        """
+        if self.variations[car] is not USUAL:
+            rivals[:, [OBJECT_RED, OBJECT_GREEN, OBJECT_BLUE]] *= light_of(self.variations[car])
+
     def render(
         self,
         cars: NDArray[Any],

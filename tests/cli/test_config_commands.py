@@ -149,8 +149,8 @@ def test_check_names_what_this_version_cannot_do(project, drctl, monkeypatch):
     assert out == "run 0: model rl-deepracer-sagemaker on oval, 8 workers, engine process, store local\n"
     assert err == (
         "warning: DR_WORKERS=8 in this shell wins over 2 in the files\n"
-        "warning: DR_RACE_TYPE is HEAD_TO_MODEL; this version of drctl cannot do that yet (--set); "
-        "--set DR_RACE_TYPE=TIME_TRIAL\n"
+        "warning: DR_RACE_TYPE is HEAD_TO_MODEL, which start-training does not take: it races two models that are "
+        "trained (--set); --set DR_RACE_TYPE=TIME_TRIAL\n"
     )
 
 

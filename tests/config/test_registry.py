@@ -64,7 +64,7 @@ DR_SIMAPP_SOURCE=drctl DR_DOCKER_STYLE=process DR_AWS_APP_REGION=us-east-1 DR_PH
 DR_TRAIN_STOP_WHEN=max_episodes DR_CARS_PER_WORKER= DR_LINK_LISTEN= DR_SIM_TRACE_LOG=False DR_SAC_BUFFER_GB=2.0
 DR_SAC_UPDATE_RATIO=0.25 DR_SEED=0 DR_WEBVIEWER_TOKEN= DR_PRETRAINED_FULL=False DR_NETWORK_HEADS=shared
 DR_COACH=direct DR_RANDOMIZE=all DR_SAGEMAKER_IMAGE= DR_ROBOMAKER_IMAGE=
-DR_EVAL_OPP_S3_METRICS_PREFIX=rl-deepracer-sagemaker/metrics
+DR_EVAL_OPP_S3_METRICS_PREFIX=rl-deepracer-sagemaker/metrics DR_EVAL_OPP_CHECKPOINT=last
 """
 
 
@@ -241,7 +241,6 @@ def test_origins_and_texts():
 
 LATER = {
     "docker_style": "swarm",
-    "race_type": "HEAD_TO_MODEL",
     "telegraf_host": "telegraf",
 }
 
@@ -374,12 +373,15 @@ def test_the_community_images_do_what_ours_does_not_yet():
     ]
 
 
-def test_a_refused_part_brings_its_own_settings_along():
-    settings = Settings(race_type="HEAD_TO_MODEL", eval_opp_car_body_shell_type="f1_2021")
-    assert [problem.what.split()[0] for problem in refused_settings(settings, "eval")][:2] == [
-        "DR_RACE_TYPE",
-        "DR_EVAL_OPP_CAR_BODY_SHELL_TYPE",
-    ]
+def test_two_models_race_in_an_evaluation_only():
+    settings = Settings(race_type="HEAD_TO_MODEL", eval_opp_car_body_shell_type="f1_2021", eval_opp_checkpoint="best")
+    assert refused_settings(settings, "eval") == []
+    (problem,) = refused_settings(settings, "start-training")
+    assert problem.what == (
+        "DR_RACE_TYPE is HEAD_TO_MODEL, which start-training does not take: it races two models that are trained"
+    )
+    images = Settings(race_type="HEAD_TO_MODEL", simapp_source=COMMUNITY, local_s3_pretrained_checkpoint="best")
+    assert refused_settings(images, "start-training") == []
 
 
 @pytest.mark.parametrize(
@@ -394,10 +396,7 @@ def test_the_fix_of_a_refusal_fits_the_origin(origin, fix):
     settings = Settings(race_type="HEAD_TO_MODEL", origins={"DR_RACE_TYPE": origin})
     (problem,) = refused_settings(settings, "start-training")
     assert (problem.where, problem.fix) == (str(origin), fix)
-    assert (
-        problem.expected
-        == "TIME_TRIAL or OBJECT_AVOIDANCE or HEAD_TO_BOT (the rest comes with a later part: evaluation)"
-    )
+    assert problem.expected == "TIME_TRIAL or OBJECT_AVOIDANCE or HEAD_TO_BOT"
 
 
 def test_names_settings_that_change_nothing():

@@ -11,7 +11,7 @@ from evaluation.round_track import LEFT, STRAIGHT, constant_graph
 
 from drctl.errors import FailedError, FormatError
 from drctl.evaluation.checkpoint import StoredCheckpoint
-from drctl.evaluation.job import RaceJob, run_job
+from drctl.evaluation.job import Entrant, RaceJob, run_job
 from drctl.evaluation.parallel import run_jobs
 from drctl.evaluation.recording import CarLook
 from drctl.evaluation.rules import RaceRules
@@ -23,7 +23,11 @@ def make_jobs(circle_spec):
         rules = RaceRules(laps=laps, max_resets=0)
         spec = circle_spec()
         return [
-            RaceJob(number, StoredCheckpoint(number, graph, f"model_{number}.pb"), spec, rules, CarLook())
+            RaceJob(
+                number,
+                (Entrant("m", StoredCheckpoint(number, graph, f"model_{number}.pb"), spec, CarLook()),),
+                rules,
+            )
             for number, graph in enumerate(graphs)
         ]
 
@@ -41,10 +45,11 @@ def test_races_in_other_processes_are_the_same_races(make_jobs):
     assert seen == {0, 1}
     assert not children()
     for number, job in enumerate(jobs):
-        here = run_job(job, lambda _: None).race
-        assert found[number].race.laps == here.laps
-        assert (found[number].race.rows["x"] == here.rows["x"]).all()
-        assert (found[number].race.poses == here.poses).all()
+        (here,) = run_job(job, lambda _: None).races
+        (there,) = found[number].races
+        assert there.laps == here.laps
+        assert (there.rows["x"] == here.rows["x"]).all()
+        assert (there.poses == here.poses).all()
 
 
 def test_an_error_in_one_race_ends_the_others(make_jobs):

@@ -218,12 +218,6 @@ def test_everything_wrong_is_told_at_once(drctl, store):
     assert f"error[file_invalid]: data/bucket/{PREFIX}/model/model_1.pb is truncated or not a frozen graph\n" in err
 
 
-def test_races_of_a_later_version_are_refused(drctl):
-    status, _, err = drctl("--set", "DR_RACE_TYPE=HEAD_TO_MODEL", "eval")
-    assert status == 3
-    assert "error[not_supported]: DR_RACE_TYPE is HEAD_TO_MODEL" in err
-
-
 def test_one_evaluation_per_run_at_a_time(drctl, project):
     with only_evaluation(evaluation_folder(project.root, 7), "m is being evaluated"):
         status, _, err = drctl("eval")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drctl.simulation.track.library import load_track
-from drctl.simulation.views.overlay import OverlayText, RaceOverlay, clock_text
+from drctl.simulation.views.overlay import OverlayText, RaceOverlay, RivalText, clock_text
 
 RED = (224, 26, 37)
 TEXT = OverlayText("Racer", 1, 3, 12.345, 0, 1.5, "TIME_TRIAL")
@@ -120,3 +120,40 @@ def test_a_training_shows_its_phase_and_the_icon(track, overlay):
     assert (top >= 400) & (bottom < 450) & (left >= 40) & (right < 384)
     assert (pictures[0][:280] == GREY).all()
     assert np.array_equal(pictures[0][288:400, 384:], draw(overlay, TEXT, car)[288:400, 384:])
+
+
+RIVAL = RivalText("Rival", (255, 160, 10), 2, 7.5, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "first_row", "last_row"),
+    [
+        ({"lap": 3}, 36, 76),
+        ({"is_there": False}, 36, 76),
+        ({"clock_s": 7.501}, 76, 102),
+        ({"resets": 0}, 102, 128),
+        ({"name": "Other"}, 10, 36),
+    ],
+)
+def test_the_rival_has_the_upper_right_corner(overlay, change, first_row, last_row):
+    one, other = (replace(TEXT, rival=rival) for rival in (RIVAL, replace(RIVAL, **change)))
+    top, bottom, left, right = changed(draw(overlay, one), draw(overlay, other))
+    assert first_row <= top <= bottom < last_row
+    assert left >= 400
+    assert right < 632
+
+
+def test_dots_beside_the_names_tell_who_is_who(overlay):
+    picture = draw(overlay, replace(TEXT, color=RED, rival=RIVAL)).astype(int)
+    for color, columns in ((RED, slice(10, 200)), (RIVAL.color, slice(440, 630))):
+        is_dot = (np.abs(picture[:, columns] - color).max(axis=2) < 3)[16:32]
+        assert 50 < is_dot.sum() < 100  # a disc with a radius of 5
+    assert changed(draw(overlay, TEXT), draw(overlay, replace(TEXT, color=RED))) is None
+
+
+def test_the_banner_of_a_duel_tells_the_place(overlay):
+    plain = replace(TEXT, has_finished=True)
+    won, lost = (replace(plain, rival=RIVAL, has_won=has_won) for has_won in (True, False))
+    pictures = [draw(overlay, text)[190:290] for text in (plain, won, lost)]
+    assert (pictures[0] != pictures[1]).any()
+    assert (pictures[1] != pictures[2]).any()

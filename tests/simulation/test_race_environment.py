@@ -192,6 +192,43 @@ def test_a_rival_is_seen_and_touched_where_it_is(on_ring, training_start):
     assert environment.status(0) is not EpisodeStatus.CRASHED
 
 
+def test_a_rival_that_is_shown_again_changes_nothing(on_ring, make_spec, training_start):
+    """Also not the lidar, which scans ten times a second: between scans it keeps what it saw."""
+    metadata = json.dumps({**json.loads(make_spec().metadata), "sensor": ["FRONT_FACING_CAMERA", "LIDAR"]})
+    environment = on_ring(RaceParams("HEAD_TO_MODEL"), metadata=metadata)
+    environment.begin(0, training_start())
+    rival = Rival((0.0, RADIUS_M, np.pi), 0.6, (159, 42, 195))
+    environment.show_rival(0, rival)
+    for _ in range(10):
+        environment.step(np.zeros(1, np.int64), np.array([LEFT]))
+        seen = environment.frames.copy()
+        environment.show_rival(0, rival)
+        np.testing.assert_array_equal(environment.frames, seen)
+
+
+def test_who_waits_sees_the_others_drive_on(on_ring, training_start):
+    environment = on_ring(RaceParams("HEAD_TO_BOT", bots=1, bot_gap_m=2.0, bot_speed_m_s=0.5))
+    environment.begin(0, training_start())
+    drive(environment, action=CENTRE)
+    x, y, yaw = environment.traffic.of(0)[0, :3]
+    environment.put_back(0, (x - 0.8 * np.cos(yaw), y - 0.8 * np.sin(yaw), yaw), 0.0)
+    before = environment.frames.copy()
+    environment.wait(0, 0.5)
+    assert (environment.frames != before).any()
+
+
+def test_a_lane_to_start_on(on_ring, make_environment, training_start):
+    environment = on_ring(RaceParams("HEAD_TO_MODEL"))
+    environment.begin(0, training_start(lane=1))
+    inner = hypot(*environment.poses(np.zeros(1, np.int64))[0][:2])
+    environment.begin(0, training_start(lane=-1))
+    outer = hypot(*environment.poses(np.zeros(1, np.int64))[0][:2])
+    assert inner < RADIUS_M < outer
+    assert inner + outer == pytest.approx(2 * RADIUS_M, abs=5e-3)
+    with pytest.raises(ValueError, match="lane is 1, but nothing is on the track"):
+        make_environment(1).begin(0, training_start(lane=1))
+
+
 def test_a_spec_with_objects_survives_json(make_spec):
     spec = make_spec(worlds=(WorldSpec("reinvent_base", race=RANDOM_BOTS), WorldSpec("Oval_track", race=box_at(1.0))))
     assert EnvironmentSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec

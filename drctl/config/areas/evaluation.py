@@ -11,9 +11,7 @@ from drctl.config.areas.run import BodyShell
 from drctl.config.setting import Condition, setting
 
 _eval = partial(setting, file="run", commands=("eval",), read_by="evaluation")
-_opponent = partial(
-    _eval, part="training options", is_in_images=True, used_when=Condition("DR_RACE_TYPE", ("HEAD_TO_MODEL",))
-)
+_opponent = partial(_eval, used_when=Condition("DR_RACE_TYPE", ("HEAD_TO_MODEL",)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +57,12 @@ class EvaluationSettings:
     )
     eval_opp_s3_metrics_prefix: str = _opponent(
         "$DR_EVAL_OPP_S3_MODEL_PREFIX/metrics", "Where the opponent's metrics go.", rule="prefix", in_files=False
+    )
+    eval_opp_checkpoint: str = _opponent(
+        "$DR_EVAL_CHECKPOINT",
+        "Checkpoint of the opponent: best, last or its number.",
+        rule="checkpoint",
+        stack="drctl",
     )
     eval_opp_car_body_shell_type: BodyShell = _opponent("deepracer", "Body of the opponent's car.")
     eval_opp_car_name: str = _opponent("FasterCar", "Name of the opponent's car.")

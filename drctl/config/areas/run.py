@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from drctl.config.randomization import parse_randomized
-from drctl.config.setting import Condition, setting
+from drctl.config.setting import Condition, Exclusion, setting
 
 RaceType = Literal["TIME_TRIAL", "OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL"]
 CarColor = Literal["Black", "Grey", "Blue", "Red", "Orange", "White", "Purple"]
@@ -59,7 +59,9 @@ class RunSettings:
         "TIME_TRIAL",
         "Kind of race: alone, around obstacles, against bot cars, or (evaluation only) against another model.",
         read_by="worker, evaluation",
-        later_values=MappingProxyType({"HEAD_TO_MODEL": "evaluation"}),
+        excluded=MappingProxyType(
+            {"HEAD_TO_MODEL": Exclusion("start-training", "it races two models that are trained")}
+        ),
         commands=_BOTH,
         is_per_worker=True,
         is_in_images=True,

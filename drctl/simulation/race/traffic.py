@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     from drctl.simulation.race.packed_tracks import PackedTracks
     from drctl.simulation.track.track import Track
 
+HIDDEN_POSE: Final = (-60.0, 60.0, 0.0)
+"""x, y and yaw that stand for what is not on the track (simulator-facts 7)."""
+
 NEAR_M: Final = 1.0
 """An object so near along the track makes a car start, or be put back, on the other lane (contract 7, 8)."""
 
@@ -163,21 +166,28 @@ class Traffic:
             return None
         return ObjectBatch(self.batch.counts[cars], self.batch.rows[cars], self.batch.bots[cars])
 
-    def start_pose(self, car: int, track: int, fraction: float) -> tuple[float, float, float]:
+    def start_pose(
+        self, car: int, track: int, fraction: float, lane: float | None = None
+    ) -> tuple[float, float, float]:
         """Return where a car starts: on the centre line, or beside an object on the lane that is free (contract 7).
 
         Args:
             car: Whose objects count.
             track: Number of its track.
             fraction: Share of the lap from waypoint 0, in [0, 1).
+            lane: Where it starts in any case.
 
         Returns:
             base_link's x, y in metres and yaw in radians.
+
+        Raises:
+            ValueError: There are no lanes, because there can be nothing on any track.
         """
-        lane = self.free_lane(car, track, fraction * self._tracks[track].length_m)
-        if lane is None:
-            return start_pose(self._tracks[track], fraction)
-        return self.lane_pose(track, fraction * self._tracks[track].length_m, lane)
+        along_m = fraction * self._tracks[track].length_m
+        if lane is not None and self.is_empty:
+            raise ValueError(f"lane is {lane}, but nothing is on the track")
+        lane = self.free_lane(car, track, along_m) if lane is None else lane
+        return start_pose(self._tracks[track], fraction) if lane is None else self.lane_pose(track, along_m, lane)
 
     def free_lane(self, car: int, track: int, along_m: float) -> float | None:
         """Return the lane that the nearest object within `NEAR_M` leaves free, or None when none is so near."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drctl.formats.observation import ObservationForm
+    from drctl.simulation.race.objects import ObjectBatch
     from drctl.simulation.track.track import Track
 
 Render = Callable[["NDArray[np.float64]", "NDArray[np.uint8]"], None]
@@ -41,6 +42,9 @@ class CarSensors:
         self.has_lidar = form.lidar is not None
         self._form = form
         self._lidar = Lidar(tracks, form.sectors) if self.has_lidar else None
+        # Of each car, as `scan` is told: at the end of its last step, and when that began; NaN where it was put.
+        self._places = np.full((num_cars, 4), np.nan)
+        self._before = self._places.copy()
         # Contiguous room for the pictures of some cars.
         self._pictures = np.zeros((num_cars, IMAGE_HEIGHT, IMAGE_WIDTH), np.uint8)
 
@@ -69,15 +73,32 @@ class CarSensors:
     def scan(
         self,
         cars: NDArray[np.int64],
-        world: NDArray[np.int32],
-        before: NDArray[np.float64] | None,
-        now: NDArray[np.float64],
-        counts: NDArray[np.int64],
-        solids: NDArray[np.float64],
+        worlds: NDArray[np.int32],
+        places: NDArray[np.float64],
+        objects: ObjectBatch,
         seed: int,
         keys: NDArray[np.int64],
     ) -> None:
-        """Make the lidar scans of some cars that are due; see `Lidar.sense` for the arguments."""
-        if self._lidar is not None:
-            bytes_of_scans = self.frames[:, self._form.pictures * PICTURE_BYTES :]
-            self._lidar.sense(cars, world, before, now, counts, solids, seed, keys, bytes_of_scans)
+        """Make the lidar scans of some cars that are due; asked again at the same place and time, the same ones.
+
+        Args:
+            cars: Rows of the batch, all of which have driven a step since they were asked last, or none, shape (k,).
+            worlds: Index of each of these cars' tracks, shape (k,).
+            places: base_link's x, y in metres, yaw in radians and the car's clock in seconds, shape (k, 4).
+            objects: What is around every car.
+            seed: Of the run.
+            keys: Stream offset, iteration and episode of every car, shape (num_cars, 3).
+        """
+        if self._lidar is None:
+            return
+        has_moved = (self._places[cars] != places).any(axis=1)
+        moved = cars[has_moved]
+        self._before[moved] = self._places[moved]
+        self._places[moved] = places[has_moved]
+        before = None if np.isnan(self._before[cars[0], 0]) else self._before[cars]
+        bytes_of_scans = self.frames[:, self._form.pictures * PICTURE_BYTES :]
+        self._lidar.sense(cars, worlds, before, places, objects.counts, objects.rows, seed, keys, bytes_of_scans)
+
+    def forget(self, car: int) -> None:
+        """Forget where a car was, because it is put elsewhere, which makes a scan at once."""
+        self._places[car] = self._before[car] = np.nan

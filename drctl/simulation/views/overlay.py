@@ -45,6 +45,8 @@ _LEFT: Final = 10
 _TOP_ROWS, _BOTTOM_ROWS = 140, 130  # darkened, most at the edge
 _DARKEST: Final = 0.72
 _DOT_PX: Final = 5
+_CHIP_PX: Final = 14  # from a name to the middle of the dot beside it
+_CHIP_ROW: Final = 23
 _FINE: Final = 4  # the icon is drawn so much larger and then reduced
 _ROAD: Final = (236, 240, 245)
 _RIM: Final = (10, 14, 20)
@@ -53,6 +55,27 @@ _RIM_OPACITY: Final = 0.6
 _DETAIL_ROWS: Final = 25
 _BANNER: Final = "RACE COMPLETE"
 _BANNER_ROWS: Final = (190, 290)
+
+
+@dataclass(frozen=True)
+class RivalText:
+    """What one frame's overlay shows of the other car of a duel.
+
+    Attributes:
+        name: Of the car.
+        color: Of its dot.
+        lap: Number of its lap, from 1.
+        clock_s: That lap's time so far, penalties included.
+        resets: Times it was put back.
+        is_there: It has not finished.
+    """
+
+    name: str
+    color: Color
+    lap: int
+    clock_s: float
+    resets: int
+    is_there: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,6 +91,9 @@ class OverlayText:
         speed_m_s: Measured speed.
         race_type: ``TIME_TRIAL`` and so on.
         has_finished: The race is over and complete.
+        color: Of the car's dot, which is shown beside its name where there are two cars.
+        rival: The other car of a duel, or None.
+        has_won: It is the winner of the duel.
     """
 
     name: str
@@ -78,6 +104,9 @@ class OverlayText:
     speed_m_s: float
     race_type: str
     has_finished: bool = False
+    color: Color = (26, 26, 26)
+    rival: RivalText | None = None
+    has_won: bool = False
 
 
 def clock_text(seconds: float) -> str:
@@ -114,9 +143,11 @@ class RaceOverlay:
         dim_rows(picture, self._brightness)
         for row, words, size, boldness in _lines(text):
             self._write(picture, row, _LEFT, words, size, boldness)
+        if text.rival is not None:
+            self._write_rival(picture, text, text.rival)
         self._draw_icon(picture, cars)
         if text.has_finished:
-            self._draw_banner(picture)
+            self._draw_banner(picture, _banner(text))
 
     def draw_training(
         self,
@@ -149,14 +180,31 @@ class RaceOverlay:
     def _write(self, picture: NDArray[np.uint8], row: int, column: float, words: str, size: int, boldness: int) -> None:
         """Write a line; digits are equally wide, so that a running clock stands still."""
         for character in words:
-            glyph = self._glyphs.get((character, size, boldness))
-            if glyph is None:
-                glyph = self._glyphs[character, size, boldness] = _draw_glyph(character, size, boldness)
+            glyph = self._glyph(character, size, boldness)
             at = round(column)
             lay_mask(picture, glyph.cover[:, : VIEW_WIDTH - at], _WHITE, row, at)
             column += glyph.advance_px
             if column > VIEW_WIDTH - 1:
                 break
+
+    def _write_rival(self, picture: NDArray[np.uint8], text: OverlayText, rival: RivalText) -> None:
+        """Write about the other car in the upper right corner, and show which dot is whose."""
+        right = VIEW_WIDTH - _LEFT
+        for row, words, size, boldness in _rival_lines(rival, text.laps_total):
+            self._write(picture, row, right - self._width(words, size, boldness), words, size, boldness)
+        own = _LEFT + self._width(text.name[:NAME_LENGTH], 20, 0) + _CHIP_PX
+        other = right - self._width(rival.name[:NAME_LENGTH], 20, 0) - _CHIP_PX
+        for column, color in ((own, text.color), (other, rival.color)):
+            _draw_disc(picture, _CHIP_ROW, column, color)
+
+    def _width(self, words: str, size: int, boldness: int) -> float:
+        return sum(self._glyph(character, size, boldness).advance_px for character in words)
+
+    def _glyph(self, character: str, size: int, boldness: int) -> _Glyph:
+        glyph = self._glyphs.get((character, size, boldness))
+        if glyph is None:
+            glyph = self._glyphs[character, size, boldness] = _draw_glyph(character, size, boldness)
+        return glyph
 
     def _draw_icon(self, picture: NDArray[np.uint8], cars: tuple[tuple[float, float, Color], ...]) -> None:
         for mask, color in ((self._rim, _RIM), (self._road, _ROAD)):
@@ -165,27 +213,17 @@ class RaceOverlay:
             self._draw_dot(picture, x, y, paint)
 
     def _draw_dot(self, picture: NDArray[np.uint8], x_m: float, y_m: float, color: Color) -> None:
-        """Draw a car's dot, as far as it lies in the picture."""
         row, column = self.icon_pixel(x_m, y_m)
-        reach = _DOT_PX + 3
-        top, left = max(0, round(row) - reach), max(0, round(column) - reach)
-        region = picture[top : round(row) + reach, left : round(column) + reach]
-        if region.size == 0:
-            return
-        rows = np.arange(region.shape[0])[:, None] + top + 0.5 - row
-        columns = np.arange(region.shape[1]) + left + 0.5 - column
-        away = np.hypot(rows, columns)[:, :, None]
-        for radius, paint in ((_DOT_PX + 1.5, _WHITE), (_DOT_PX, color)):
-            region[:] = region + np.clip(radius + 0.5 - away, 0, 1) * (np.array(paint) - region)
+        _draw_disc(picture, row, column, color)
 
-    def _draw_banner(self, picture: NDArray[np.uint8]) -> None:
+    def _draw_banner(self, picture: NDArray[np.uint8], words: str) -> None:
         first, last = _BANNER_ROWS
         share = 1 - np.abs(np.linspace(-1, 1, VIEW_WIDTH)) ** 3
         shade = np.tile(np.round(200 * share).astype(np.uint8), (last - first, 1))
         lay_mask(picture, shade, _BLACK, first, 0)
         image = Image.new("L", (VIEW_WIDTH, last - first))
         ImageDraw.Draw(image).text(
-            (VIEW_WIDTH / 2, (last - first) / 2), _BANNER, fill=255, font=_font(48), anchor="mm", stroke_width=1
+            (VIEW_WIDTH / 2, (last - first) / 2), words, fill=255, font=_font(48), anchor="mm", stroke_width=1
         )
         lay_mask(picture, np.array(image), _WHITE, first, 0)
 
@@ -200,6 +238,37 @@ def _lines(text: OverlayText) -> list[tuple[int, str, int, int]]:
         (420, f"{text.speed_m_s:05.2f} m/s", 20, 0),
         (445, RACE_TYPE_TEXTS.get(text.race_type, text.race_type), 20, 0),
     ]
+
+
+def _rival_lines(rival: RivalText, laps_total: int) -> list[tuple[int, str, int, int]]:
+    """Return the lines about the other car as (row, words, size, boldness)."""
+    lap = f"Lap {min(rival.lap, laps_total)}/{laps_total}"
+    return [
+        (10, rival.name[:NAME_LENGTH], 20, 0),
+        (36, lap if rival.is_there else "Finished", 30, 1),
+        (76, clock_text(rival.clock_s), 20, 0),
+        (102, "1 reset" if rival.resets == 1 else f"{rival.resets} resets", 18, 0),
+    ]
+
+
+def _banner(text: OverlayText) -> str:
+    if text.rival is None:
+        return _BANNER
+    return "WINNER" if text.has_won else "2ND PLACE"
+
+
+def _draw_disc(picture: NDArray[np.uint8], row: float, column: float, color: Color) -> None:
+    """Draw a dot with a white rim, as far as it lies in the picture."""
+    reach = _DOT_PX + 3
+    top, left = max(0, round(row) - reach), max(0, round(column) - reach)
+    region = picture[top : max(0, round(row) + reach), left : max(0, round(column) + reach)]
+    if region.size == 0:
+        return
+    rows = np.arange(region.shape[0])[:, None] + top + 0.5 - row
+    columns = np.arange(region.shape[1]) + left + 0.5 - column
+    away = np.hypot(rows, columns)[:, :, None]
+    for radius, paint in ((_DOT_PX + 1.5, _WHITE), (_DOT_PX, color)):
+        region[:] = region + np.clip(radius + 0.5 - away, 0, 1) * (np.array(paint) - region)
 
 
 @dataclass(frozen=True, eq=False)
