@@ -36,11 +36,8 @@ SUMMARIES: Final = 5000
 """So many iterations are read at most, evenly spread over the training."""
 
 TRACE_ITERATIONS: Final = 60
-"""The traces of so many iterations are read at most: half of them the newest, half spread over the training."""
-
 TRACE_BYTES: Final = 48e6
 RACES: Final = 30
-"""So many races, the newest, are read."""
 
 _TRACE: Final = re.compile(r"(?:(\d)/)?training-simtrace/(\d+)-iteration\.csv")
 _METRICS: Final = re.compile(r"TrainingMetrics(?:_(\d+))?\.json")
@@ -93,24 +90,40 @@ class _Reader:
             return [got for got in pool.map(read, items) if got is not None]
 
 
-def read_model(store: ObjectStore, keys: ModelKeys) -> ModelRecord:
+@dataclass(frozen=True)
+class Limits:
+    """How much of a long training's traces is read.
+
+    Attributes:
+        trace_iterations: Iterations, at most: half of them the newest, half spread over the training.
+        trace_bytes: Size of their files, at most; fewer iterations are read then.
+        races: Races, the newest.
+    """
+
+    trace_iterations: int = TRACE_ITERATIONS
+    trace_bytes: float = TRACE_BYTES
+    races: int = RACES
+
+
+def read_model(store: ObjectStore, keys: ModelKeys, limits: Limits | None = None) -> ModelRecord:
     """Read everything that the analysis of a model needs.
 
     Args:
         store: The bucket.
         keys: Of the model.
+        limits: Of the traces; None for those of the report.
 
     Raises:
         ObjectNotFoundError: Nothing that can be analysed lies under the prefix.
         UnavailableError: The store does not answer.
     """
-    reader = _Reader(store, keys)
+    reader, limits = _Reader(store, keys), limits or Limits()
     missing: list[str] = []
     metadata = reader.parse(keys.model_metadata, lambda data: parse_model_metadata(data, keys.model_metadata))
     hyperparameters = reader.parse(keys.hyperparameters, _mapping) or {}
     iterations = _read_iterations(reader, hyperparameters, missing)
-    drive, coverage = _read_traces(reader, missing)
-    races = _read_races(reader)
+    drive, coverage = _read_traces(reader, limits, missing)
+    races = _read_races(reader, limits.races)
     if not iterations and not races and not len(drive):
         raise _nothing(store, keys)
     best, last = _read_index(reader, missing)
@@ -167,12 +180,14 @@ def _iterations_of_metrics(
     return iterations_from_metrics(slots, per_iteration if isinstance(per_iteration, int) else None)
 
 
-def _read_traces(reader: _Reader, missing: list[str]) -> tuple[Drive, Callable[[tuple[str, ...]], Coverage]]:
+def _read_traces(
+    reader: _Reader, limits: Limits, missing: list[str]
+) -> tuple[Drive, Callable[[tuple[str, ...]], Coverage]]:
     traces = [
         _Trace(int(match[2]), int(match[1] or 0), info) for match, info in reader.below(reader.keys.prefix, _TRACE)
     ]
     numbers = sorted({trace.iteration for trace in traces})
-    chosen = _choose_traces(traces, numbers)
+    chosen = _choose_traces(traces, numbers, limits)
 
     def read(trace: _Trace) -> tuple[int, int, Any] | None:
         rows = reader.parse(trace.info.key, lambda data: parse_rows(data, trace.info.key))
@@ -188,19 +203,19 @@ def _read_traces(reader: _Reader, missing: list[str]) -> tuple[Drive, Callable[[
     return Drive.join(files), coverage
 
 
-def _choose_traces(traces: Sequence[_Trace], numbers: Sequence[int]) -> list[_Trace]:
+def _choose_traces(traces: Sequence[_Trace], numbers: Sequence[int], limits: Limits) -> list[_Trace]:
     """Choose the traces to read: the newest iterations and some spread over the training, within the size allowed."""
-    count = TRACE_ITERATIONS
+    count = limits.trace_iterations
     while True:
         newest = numbers[-(count // 2) :] if count > 1 else numbers[-1:]
         wanted = {*spread(numbers, count - len(newest)), *newest} if len(numbers) > count else set(numbers)
         chosen = [trace for trace in traces if trace.iteration in wanted]
-        if count <= 1 or sum(trace.info.size_bytes for trace in chosen) <= TRACE_BYTES:
+        if count <= 1 or sum(trace.info.size_bytes for trace in chosen) <= limits.trace_bytes:
             return sorted(chosen, key=lambda trace: (trace.iteration, trace.slot))
         count = min(count, len(numbers)) * 2 // 3
 
 
-def _read_races(reader: _Reader) -> tuple[Race, ...]:
+def _read_races(reader: _Reader, count: int) -> tuple[Race, ...]:
     found = sorted((match[1], info.key) for match, info in reader.below(reader.keys.metrics_prefix, _RACE))
 
     def read(one: tuple[str, str]) -> Race | None:
@@ -212,7 +227,7 @@ def _read_races(reader: _Reader) -> tuple[Race, ...]:
         rows = reader.parse(trace, lambda data: parse_rows(data, trace))
         return Race(stamp, laps, None if rows is None else Drive.join([(0, 0, rows)]))
 
-    return tuple(reader.all(found[-RACES:], read))
+    return tuple(reader.all(found[-count:], read))
 
 
 def _read_index(reader: _Reader, missing: list[str]) -> tuple[int | None, int | None]:

@@ -23,6 +23,7 @@ from drctl.cli import (
     evaluation,
     files,
     images,
+    loganalysis,
     logs,
     models,
     prune,
@@ -119,6 +120,7 @@ def _build() -> typer.Typer:
         car,
         report,
         prune,
+        loganalysis,
         tracks,
         shell,
     )

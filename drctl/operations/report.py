@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from drctl.analysis.opening import model_keys, project_store
 from drctl.errors import ConflictError, DrctlError, ObjectNotFoundError, UnavailableError, UsageError, combine_errors
-from drctl.formats.object_keys import ModelKeys
 from drctl.operations.tracks import tracks_folder
 from drctl.result import Message, Result
-from drctl.storage.location import open_store, project_store_location
 
 if TYPE_CHECKING:
     from drctl.analysis.record import ModelRecord
@@ -67,7 +66,7 @@ def report(project: Project, prefixes: Sequence[str] = (), file: Path | None = N
 def _read(project: Project, names: Sequence[str]) -> list[ModelRecord]:
     from drctl.analysis.reading import read_model
 
-    store = open_store(project_store_location(project))
+    store = project_store(project)
     records: list[ModelRecord] = []
     errors: list[DrctlError] = []
     for name in names:
@@ -78,22 +77,6 @@ def _read(project: Project, names: Sequence[str]) -> list[ModelRecord]:
     if errors:
         raise combine_errors(errors)
     return records
-
-
-def model_keys(project: Project, prefix: str) -> ModelKeys:
-    """Return the keys of a model; the metrics of the project's own may lie elsewhere.
-
-    Raises:
-        UsageError: It cannot be a prefix.
-    """
-    settings = project.settings
-    metrics = settings.local_s3_metrics_prefix if prefix == settings.local_s3_model_prefix else None
-    try:
-        return ModelKeys(prefix, metrics)
-    except ValueError as error:
-        raise UsageError(
-            f"{prefix!r} is not a prefix", expected="the name of a model", fix="drctl report PREFIX"
-        ) from error
 
 
 def _check_target(target: Path) -> None:

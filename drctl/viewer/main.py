@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import socket
 import sys
 from pathlib import Path
 
 import uvicorn
 
-from drctl.engines.identity import ProcessIdentity
-from drctl.engines.viewer_process import STATE_FILE
+from drctl.engines.page_server import write_server_state
 from drctl.errors import DrctlError, UnavailableError
 from drctl.secrets import Secret
 from drctl.stack.viewer_plan import ViewerPlan, read_viewer_plan
@@ -43,15 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
         log_level="warning",
         timeout_graceful_shutdown=_GOODBYE_S,
     )
-    state = options.plan.with_name(STATE_FILE)
-    if options.state:
-        _write_state(state, plan)
+    state = write_server_state(options.plan.parent, plan.port) if options.state else None
     try:
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
         pass
     finally:
-        if options.state:
+        if state is not None:
             state.unlink(missing_ok=True)
     return 0
 
@@ -71,13 +66,6 @@ def open_port(plan: ViewerPlan) -> socket.socket:
         listener.close()
         raise UnavailableError(f"port {plan.port} cannot be used: {error.strerror}") from error
     return listener
-
-
-def _write_state(path: Path, plan: ViewerPlan) -> None:
-    own = ProcessIdentity.of(os.getpid())
-    temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps({"pid": own.pid, "started": own.started, "port": plan.port}) + "\n")
-    temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,12 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from analysis.written_model import EPISODES, ITERATIONS, STEP_S
 
-from drctl.analysis import reading
-from drctl.analysis.reading import read_model, spread
+from drctl.analysis.reading import Limits, read_model, spread
 from drctl.analysis.road import find_track
 from drctl.errors import ObjectNotFoundError
 from drctl.formats.object_keys import ModelKeys
-
-from .conftest import EPISODES, ITERATIONS, STEP_S
 
 
 @pytest.mark.parametrize("slots", [1, 2])
@@ -67,19 +65,17 @@ def test_broken_files_are_left_out_and_named(write_model):
     assert "Its actions have numbers only: there is no readable model_metadata.json." in record.missing
 
 
-def test_of_long_trainings_the_newest_iterations_are_read_and_some_before(write_model, monkeypatch):
+def test_of_long_trainings_the_newest_iterations_are_read_and_some_before(write_model):
     model = write_model()
     folder = model.folder
     for number in range(ITERATIONS, 40):
         for slot in range(2):
             place = folder / f"{slot}" / "training-simtrace"
             shutil.copy(place / "1-iteration.csv", place / f"{number}-iteration.csv")
-    monkeypatch.setattr(reading, "TRACE_ITERATIONS", 8)
-    record = read_model(model.store, model.keys)
+    record = read_model(model.store, model.keys, Limits(trace_iterations=8))
     assert sorted(set(record.drive.iteration.tolist())) == [0, 13, 26, 36, 37, 38, 39]
     assert (record.coverage.iterations, record.coverage.iterations_stored) == (7, 40)
-    monkeypatch.setattr(reading, "TRACE_BYTES", 1.0)
-    assert set(read_model(model.store, model.keys).drive.iteration.tolist()) == {39}
+    assert set(read_model(model.store, model.keys, Limits(trace_bytes=1.0)).drive.iteration.tolist()) == {39}
 
 
 def test_nothing_there(write_model):

@@ -8,12 +8,11 @@ from datetime import datetime
 from html.parser import HTMLParser
 
 import pytest
+from analysis.written_model import STEP_S
 
 from drctl.analysis.drawing.chart import Series, draw_chart, thin, ticks
 from drctl.analysis.reading import read_model
 from drctl.analysis.report import Tracks, drives_by_track, render_report
-
-from .conftest import STEP_S
 
 
 class Page(HTMLParser):

@@ -97,8 +97,8 @@ class ContainerSettings:
         "cpu",
         "Tag of the log analysis image.",
         read_by="start-loganalysis",
-        part="models",
         commands=("start-loganalysis",),
+        idle_with_drctl="log analysis needs no image, it is a part of this installation: pip install 'drctl[analysis]'",
         in_files=False,
     )
     sagemaker_cuda_devices: str | None = _container(

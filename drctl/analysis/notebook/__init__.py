@@ -1,0 +1,1 @@
+"""The notebook that opens on a project's models, and the process that serves it."""
