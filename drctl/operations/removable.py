@@ -112,7 +112,7 @@ def find_old_runs(root: Path, before: float) -> Iterator[Removable]:
     """Find the state and the logs of runs and evaluations that ended before a time."""
     for folder in find_runs(root):
         if _modified(folder) < before and not engine_of_run(folder).is_running(folder):
-            yield _folder("run", folder, root)
+            yield _folder("run", folder, root, is_run=True)
     for folder in sorted((root / "tmp").glob(_EVALUATION_FOLDERS)):
         if folder.is_dir() and _modified(folder) < before:
             found = _folder("evaluation", folder, root)
@@ -169,19 +169,24 @@ def _remove_objects(store: ObjectStore, prefix: str | None, infos: Sequence[Obje
     return True
 
 
-def _folder(kind: str, folder: Path, root: Path) -> Removable:
+def _folder(kind: str, folder: Path, root: Path, *, is_run: bool = False) -> Removable:
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != LOCK_FILE]
     size = sum(path.stat().st_size for path in files)
-    return Removable(kind, str(folder.relative_to(root)), len(files), size, partial(_empty, folder))
+    return Removable(kind, str(folder.relative_to(root)), len(files), size, partial(_empty, folder, is_run=is_run))
 
 
-def _empty(folder: Path) -> bool:
-    """Remove what is in a run's folder but its lock, which is held meanwhile."""
+def _empty(folder: Path, *, is_run: bool) -> bool:
+    """Remove what is in a folder but its lock, which is held meanwhile, so that nothing can be started there."""
     try:
         lock = RunLock.acquire(folder, "its folder is being emptied")
     except ConflictError:
         return False
     try:
+        engine = engine_of_run(folder)
+        if is_run and engine.is_running(folder):
+            return False
+        if is_run:
+            engine.down(folder)  # containers that have ended are found by what is in the folder
         for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

@@ -6,7 +6,8 @@ usage: space.py [--minutes 8] [--keep-gb 1] [--night 8] [--episodes N] [--epochs
 What the history of checkpoints may take is a setting (DR_KEEP_GB); everything else grows with what is driven. Its bytes
 per environment step, between the ends of the first and the last iteration, hold on any machine; times the steps of an
 hour they are what an hour adds on this one. Few episodes and epochs make many iterations in a short time, which is what
-a leak would show in: memory is the most of each iteration, in the first and in the last third of them.
+a leak would show in: memory is the most of each iteration, in the first and in the last third of them. An iteration
+with more steps takes more memory, so the steps stand beside it.
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ def main() -> None:
             "first_third": round(median(peaks[:third]), 1),
             "last_third": round(median(peaks[-third:]), 1),
             "runs": [round(peak, 1) for peak in peaks],
+            "steps": [end.steps - (ends[place - 1].steps if place else 0) for place, end in enumerate(ends)],
         },
     )
 

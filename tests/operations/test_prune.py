@@ -194,6 +194,20 @@ def test_a_run_folder_that_somebody_holds_stays(drctl, project):
     assert "logs/trainer.log" in files_of(folder)
 
 
+def test_a_run_that_begins_meanwhile_keeps_its_folder(project):
+    from drctl.operations.prune import plan_pruning, prune
+
+    folder = end_run(project.root, 5, 8)
+    plan = plan_pruning(project, days=7.0)
+    supervisor = subprocess.Popen(["sleep", "60"])
+    running = EngineState("token", "here", ProcessIdentity.of(supervisor.pid), "running", 0.0, ())
+    write_state(folder, running)
+    assert prune(plan).data["kept"] == ["tmp/run-5"]
+    assert "logs/trainer.log" in files_of(folder)
+    supervisor.kill()
+    supervisor.wait()
+
+
 def test_videos_go_only_when_asked_and_never_a_models_newest(drctl, store):
     keys = ModelKeys("car")
     store.put(keys.model_metadata, b"{}")
