@@ -50,21 +50,16 @@ def check_training(project: Project, *, report: Callable[[Message], None] = lamb
         found = _judge_drive(drive, race.world_name, checked.files.places["reward_function.py"])
         findings += [one for one in found if one not in findings]
         races.append(_describe_race(race.world_name, race.race_type, drive))
-    estimate = None
-    if _can_estimate(snapshot):
-        report(Message("playing and learning a small iteration"))
-        estimate = _estimate(project, snapshot, drives)
+    report(Message("playing and learning a small iteration"))
+    estimate = _estimate(project, snapshot, drives)
     data = {
         "findings": [asdict(one) for one in findings],
         "races": races,
-        "estimate": asdict(estimate) if estimate else None,
+        "estimate": asdict(estimate),
     }
     lines = [*checked.notes, *(one.as_message() for one in findings)]
     lines += [Message(_tell_race(race)) for race in races]
-    if estimate is not None:
-        lines += _tell_estimate(estimate, project)
-    else:
-        lines.append(Message("how long an iteration takes is not estimated for this algorithm and observation"))
+    lines += _tell_estimate(estimate, project)
     count = len(findings)
     done = "nothing stands against a training" + (f"; {count} finding{'s' * (count != 1)} above" if count else "")
     lines.append(Message(done, "success"))
@@ -135,22 +130,17 @@ def _tell_race(race: dict[str, Any]) -> str:
     )
 
 
-def _can_estimate(snapshot: Snapshot) -> bool:
-    return snapshot.metadata.training_algorithm == "clipped_ppo"
-
-
 def _estimate(project: Project, snapshot: Snapshot, drives: list[SampleDrive]) -> Estimate:
     from drctl.operations.estimate import estimate_iteration
     from drctl.simulation.vehicle.physics import resolve_physics
-    from drctl.trainer.ppo import PpoLearner
 
     settings = project.settings
     physics = resolve_physics(settings.physics, snapshot.metadata.version)
-    learner = PpoLearner(snapshot.metadata, snapshot.hyperparameters, seed=settings.seed, heads=settings.network_heads)
     return estimate_iteration(
         snapshot,
         snapshot.environment(settings.seed, physics),
-        learner,
+        heads=settings.network_heads,
+        update_ratio=settings.sac_update_ratio,
         workers=min(settings.workers, usable_cores()),
         lap_steps=sum(drive.lap_steps for drive in drives) / len(drives),
     )

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from drctl.simulation.environment import BatchEnvironment
+from drctl.trainer.algorithm import make_learner
 from drctl.trainer.rollout import Episode
+from drctl.trainer.sac import ReplaySettings
 from drctl.trainer.schedule import training_starts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drctl.simulation.environment import EnvironmentSpec
-    from drctl.trainer.ppo import PpoLearner
+    from drctl.trainer.networks import Heads
     from drctl.trainer.snapshot import Snapshot
 
-_TRIAL_STEPS = 25
+_TRIAL_STEPS: Final = 25
 """Steps per episode of the trial: about what an untrained network drives (simulator-facts 8)."""
+_TRIAL_UPDATES: Final = 8
+"""Gradient steps of SAC in the trial; as many as the settings ask for would take a minute."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Estimate:
 
     Attributes:
         steps_per_s: Steps that workers and trainer together collect per second.
-        updates_per_s: Steps per second that go through the network while it learns, every epoch counted.
+        updates_per_s: Steps per second that go through the network while it learns; each counts as often as it does.
         first_iteration_s: Time of an iteration of the untrained network.
         lap_iteration_s: Time of an iteration in which every episode is a lap.
     """
@@ -41,7 +45,13 @@ class Estimate:
 
 
 def estimate_iteration(
-    snapshot: Snapshot, spec: EnvironmentSpec, learner: PpoLearner, *, workers: int, lap_steps: float
+    snapshot: Snapshot,
+    spec: EnvironmentSpec,
+    *,
+    heads: Heads,
+    update_ratio: float,
+    workers: int,
+    lap_steps: float,
 ) -> Estimate:
     """Play and learn a small iteration in this process.
 
@@ -50,12 +60,22 @@ def estimate_iteration(
     Args:
         snapshot: The user's files.
         spec: What workers would simulate.
-        learner: An untrained one.
+        heads: ``DR_NETWORK_HEADS``.
+        update_ratio: ``DR_SAC_UPDATE_RATIO``.
         workers: Workers that simulate at the same time: no more than there are cores.
         lap_steps: Steps of a lap.
     """
     rules = snapshot.hyperparameters
     count = rules.episodes_per_iteration
+    learner = make_learner(
+        snapshot.metadata,
+        rules,
+        seed=spec.seed,
+        precision="auto",
+        heads=heads,
+        shards=None,
+        replay=ReplaySettings(update_ratio=_TRIAL_UPDATES / (count * _TRIAL_STEPS)),
+    )
     starts = training_starts(snapshot.worlds, 0, count, count * _TRIAL_STEPS)
     environment, policy = BatchEnvironment(spec, count), learner.sampler()
     for car, start in enumerate(starts):
@@ -94,7 +114,9 @@ def estimate_iteration(
     collected = total / (simulating / workers + deciding)
     learned = update.samples / update.seconds
     trials = snapshot.min_eval_trials
-    per_step = 1.0 / collected + rules.num_epochs / learned
+    is_replayed = snapshot.metadata.training_algorithm == "sac"
+    passes = update_ratio * rules.minibatch_size if is_replayed else rules.num_epochs
+    per_step = 1.0 / collected + passes / learned
 
     def iteration_s(episode_steps: float) -> float:
         return count * episode_steps * per_step + trials * episode_steps / collected

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from drctl.trainer.rollout import Episode
 
 _FIGURES: Final = ("policy_loss", "value_loss", "q_loss", "entropy")
+_STEPS_PER_CHECK: Final = 20
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ def update_count(steps: int, ratio: float) -> int:
 class SacLearner(Learner):
     """Soft actor-critic.
 
-    An update learns from all that the replay buffer holds. The target of V is a copy of it (tau = 1), made when an
-    update begins and after every ``num_episodes_between_training`` gradient steps: the original counts environment
-    steps, of which it makes one per gradient step.
+    An update learns from all that the replay buffer holds. The target of V is a copy of it, made when an update begins,
+    that then follows it: every gradient step brings it nearer by one part in ``num_episodes_between_training``. So it
+    is that many gradient steps behind, without the leaps of a copy that is made anew every so often.
 
     Log probabilities are those of actions in [-1, 1], before they are scaled to the action space.
 
@@ -147,13 +148,13 @@ class SacLearner(Learner):
         total = update_count(sum(map(len, episodes)), self._replay.update_ratio)
         sums = torch.zeros(len(_FIGURES), dtype=torch.float64, device=self._device)
         with self._learning():
-            target: Weights = {}
+            target = self._network.copy_of_values()
             for number in range(total):
-                if number % h.episodes_per_iteration == 0:
+                if number % _STEPS_PER_CHECK == 0:
                     # A GPU is waited for here and not at every step.
                     self._check(iteration, bool(sums.isfinite().all()))
-                    target = self._network.target_weights(dtype)
-                sums += self._learn(iteration, number, target)
+                sums += self._learn(iteration, number, self._network.weights_for(dtype, target))
+                self._network.move_copy(target, 1.0 / h.episodes_per_iteration)
                 on_minibatch(number + 1, total)
             self._check(iteration, bool(sums.isfinite().all()) and self._has_finite_weights())
         figures: dict[str, float] = dict(zip(_FIGURES, (sums / total).tolist(), strict=True))

@@ -89,17 +89,22 @@ class SacNetwork(Network):
         """Return V(s), float32, shape (B,)."""
         return _dense(weights, "value", features).squeeze(1)
 
-    def target_weights(self, dtype: torch.dtype) -> Weights:
-        """Return a copy of what `target_values` needs, ready to compute in a type; later updates do not reach it."""
+    def copy_of_values(self) -> Weights:
+        """Return a copy of the parameters of V(s), by their names and in their order."""
+        return {
+            name: parameter.detach().clone()
+            for name, parameter in self.parameters.items()
+            if self._value_trunk.owns(name) or name.startswith("value.")
+        }
+
+    def move_copy(self, copy: Mapping[str, Tensor], share: float) -> None:
+        """Bring what `copy_of_values` gave nearer to the parameters, by a share of what is between them."""
         with torch.no_grad():
-            return {
-                name: tensor.detach().clone()
-                for name, tensor in self.weights_for(dtype).items()
-                if self._value_trunk.owns(name) or name.startswith("value.")
-            }
+            for name, tensor in copy.items():
+                tensor.lerp_(self.parameters[name], share)
 
     def target_values(self, target: Mapping[str, Tensor], frames: Tensor) -> Tensor:
-        """Return V(s) by the weights of `target_weights`, float32, shape (B,); nothing is differentiated."""
+        """Return V(s) by such a copy, made ready by `weights_for`, float32, shape (B,); nothing is differentiated."""
         with torch.no_grad():
             return self.state_values(target, self._value_trunk.run(target, self.read(frames, target)))
 
