@@ -173,6 +173,27 @@ def test_check_drives_and_measures_and_writes_nothing(project, capsys):
     assert {path: path.stat().st_mtime_ns for path in project.root.rglob("*")} == before
 
 
+@pytest.mark.slow
+def test_sac_s_iterations_are_estimated_by_its_gradient_steps(project):
+    metadata = {
+        "action_space": {"steering_angle": {"low": -30, "high": 30}, "speed": {"low": 0.5, "high": 1.0}},
+        "action_space_type": "continuous",
+        "sensor": ["FRONT_FACING_CAMERA"],
+        "training_algorithm": "sac",
+        "version": "5",
+    }
+    (project.custom_files / "model_metadata.json").write_text(json.dumps(metadata))
+    rules = json.loads((project.custom_files / "hyperparameters.json").read_text())
+    rules |= {"batch_size": 8, "num_episodes_between_training": 5}
+    (project.custom_files / "hyperparameters.json").write_text(json.dumps(rules))
+    loaded = load_project(project.root, {"DR_SAC_UPDATE_RATIO": "4"}, environment={})
+    data = check_training(loaded).data
+    estimate, lap_steps, trials = data["estimate"], data["races"][0]["lap_steps"], loaded.settings.train_min_eval_trials
+    # 4 gradient steps of 8 rows each per step of 5 episodes; evaluation laps are only driven.
+    per_step = 5 * (1 / estimate["steps_per_s"] + 4 * 8 / estimate["updates_per_s"]) + trials / estimate["steps_per_s"]
+    assert estimate["lap_iteration_s"] == pytest.approx(lap_steps * per_step, rel=0.01)
+
+
 def test_a_reward_that_fails_far_along_the_track_is_found_with_its_line(project):
     write_reward(project, "return 1.0 / (0.0 if params['steps'] > 60 and params['speed'] > 0.1 else 1.0)")
     with pytest.raises(DrctlError) as caught:
