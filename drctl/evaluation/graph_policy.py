@@ -52,6 +52,11 @@ class GraphPolicy:
         self._frames = np.zeros((stack, *self._form.shape), np.uint8)
         self._has_frames = False
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether it chooses among actions: `answer` gives how likely each is."""
+        return self._output == "probabilities"
+
     def begin(self) -> None:
         """Forget what was seen: the next frame is the first one of an episode, or of a place where the car was put."""
         self._has_frames = False
@@ -72,7 +77,7 @@ class GraphPolicy:
         else:
             self._frames[:], self._has_frames = frame, True
         output = self._infer(self._frames)
-        if self._output == "probabilities":
+        if self.has_probabilities:
             return np.asarray(output.argmax(axis=1), np.int64)
         if self._output == "unsquashed":
             return np.asarray(np.tanh(output), np.float32)

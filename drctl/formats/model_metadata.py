@@ -30,7 +30,7 @@ STEERING_LIMIT_DEG: Final = 30.0  # contract 5.2: steering is clipped to +-30 de
 SPEED_LOW_M_S: Final = 0.1  # contract 5.2: speed is clipped to 0.1-4 m/s when it is driven
 SPEED_HIGH_M_S: Final = 4.0
 
-_KEYS: Final = (
+METADATA_KEYS: Final = (
     "action_space",
     "action_space_type",
     "sensor",
@@ -131,7 +131,7 @@ def parse_model_metadata(data: bytes | str, source: str) -> ModelMetadata:
         FormatError: Everything that is wrong with the file, at once.
     """
     fields = FieldReader(read_json_object(data, source), source)
-    fields.refuse_unknown(_KEYS)
+    fields.refuse_unknown(METADATA_KEYS)
     warnings: list[str] = []
     action_space = _read_action_space(fields, source, warnings)
     version = fields.number("version", 2.0 if fields.has("sensor") else 1.0, low=1.0, high=_HIGHEST_VERSION)

@@ -183,6 +183,11 @@ class ModelKeys:
         return f"{self.private_folder}/lease.json"
 
     @property
+    def import_record(self) -> str:
+        """Where an imported model came from."""
+        return f"{self.private_folder}/import.json"
+
+    @property
     def reward_failure(self) -> str:
         """What the reward function was called with when it failed."""
         return f"{self.private_folder}/reward-failure.json"
