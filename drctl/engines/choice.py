@@ -18,13 +18,17 @@ def make_engine(name: str, echo: Callable[[str], None] = lambda _command: None) 
     """Make an engine.
 
     Args:
-        name: ``process`` or ``compose``.
+        name: ``process``, ``compose`` or ``swarm``.
         echo: Gets each command that it runs, as one would type it.
     """
     if name == "compose":
         from drctl.engines.compose import ComposeEngine
 
         return ComposeEngine(echo)
+    if name == "swarm":
+        from drctl.engines.swarm import SwarmEngine
+
+        return SwarmEngine(echo)
     return ProcessEngine()
 
 

@@ -24,7 +24,6 @@ from drctl.engines.container_run import (
     write_end,
 )
 from drctl.engines.docker import (
-    KERNELS_LABEL,
     ContainerFacts,
     Echo,
     ensure_volume,
@@ -39,7 +38,7 @@ from drctl.engines.logs import last_lines, log_path
 from drctl.engines.state import EnginePhase, EngineState, PartState, read_state
 from drctl.engines.supervisor import EXIT_INTERRUPTED
 from drctl.errors import ConflictError, FailedError
-from drctl.stack.container_stack import COMPOSE_FILE, TRAINER_SERVICE
+from drctl.stack.container_stack import COMPOSE_FILE, KERNELS_LABEL, TRAINER_SERVICE
 from drctl.stack.plan import RunPlan, read_plan
 from drctl.stack.render import kernel_volume, render_run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from drctl.engines.logs import RotatingLog
 from drctl.stack.plan import LogPolicy
 
 _POLL_S: Final = 0.2
-_KEPT_LINES: Final = 100_000
+KEPT_LINES: Final = 100_000
 
 
 def read_log(container: str, lines: int) -> list[str]:
@@ -38,10 +38,36 @@ def save_log(container: ContainerFacts, path: Path, policy: LogPolicy) -> None:
         path: Newest file of the log.
         policy: Its size.
     """
+    save_lines(read_log(container.name, KEPT_LINES), path, policy)
+
+
+def save_lines(lines: Iterable[str], path: Path, policy: LogPolicy) -> None:
+    """Append lines to a log."""
     log = RotatingLog(path, policy)
-    for line in read_log(container.name, _KEPT_LINES):
+    for line in lines:
         log.write(f"{line}\n".encode())
     log.close()
+
+
+def read_stamped(container: str, *, since: str, lines: int) -> list[tuple[str, str]]:
+    """Return lines of a container's log, each with Docker's time before it; none when it is gone.
+
+    Args:
+        container: Its name or id.
+        since: Time of the last line that is known; those of the same second come again. Empty for the last ones.
+        lines: How many of the last ones.
+    """
+    found = _find(container)
+    if found is None:
+        return []
+    options: dict[str, Any] = {"since": _second(since)} if since else {"tail": lines}
+    return split_stamps(found.logs(timestamps=True, **options).decode(errors="replace"))
+
+
+def split_stamps(text: str) -> list[tuple[str, str]]:
+    """Split what Docker printed into lines and its time before each."""
+    pairs = (line.partition(" ") for line in text.splitlines())
+    return [(stamp, line.rstrip("\r")) for stamp, _, line in pairs]
 
 
 def follow_container(container: str, is_over: Callable[[], bool], *, lines: int) -> Iterator[str]:

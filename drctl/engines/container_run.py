@@ -18,7 +18,7 @@ from drctl.engines.state import STATE_FILE, EngineState, PartState, write_state
 from drctl.engines.supervisor import EXIT_INTERRUPTED, OUTCOME_FILE, STOP_FILE
 from drctl.errors import Problem
 from drctl.secrets import secrets_folder
-from drctl.stack.container_stack import COMPOSE_FILE, IMAGE_USER, TRAINER_FOLDER
+from drctl.stack.container_stack import COMPOSE_FILE, IMAGE_USER, LINK_KEYS, TRAINER_FOLDER
 from drctl.stack.plan import PLAN_FILE, RunPlan, read_plan, write_plan
 
 TRAINER_FILE: Final = "trainer.json"
@@ -130,6 +130,6 @@ def _make_folders(plan: RunPlan) -> None:
     # Keys of an earlier start are worth nothing to this one.
     shutil.rmtree(ticket.parent, ignore_errors=True)
     ticket.parent.mkdir(mode=0o700)
-    for path in (folder / TRAINER_FOLDER, ticket, ticket.with_name("keys")):
+    for path in (folder / TRAINER_FOLDER, ticket, ticket.with_name(LINK_KEYS)):
         path.mkdir(mode=0o700, exist_ok=True)
         give_to_container(path)

@@ -9,19 +9,19 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Any, Final
 
-from drctl.engines.subnet import choose_subnet, host_routes
+from drctl.engines.subnet import BRIDGE_SUBNETS, choose_subnet, host_routes
 from drctl.errors import FailedError, UnavailableError
 
 PROJECT_LABEL: Final = "com.docker.compose.project"
+STACK_LABEL: Final = "com.docker.stack.namespace"
 OWNER_LABEL: Final = "drctl.project"
 PART_LABEL: Final = "drctl.part"
-KERNELS_LABEL: Final = "drctl.kernels"
 TITLE_LABEL: Final = "org.opencontainers.image.title"
 
 _LIMIT_S: Final = 180.0
@@ -134,6 +134,22 @@ def missing_images(names: Sequence[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if run_docker(["image", "inspect", name]).returncode]
 
 
+def pin_image(name: str) -> str:
+    """Return a name of an image's content that is the same on every machine.
+
+    An image of a registry has a digest, with which other machines pull it. One that was built here has its id alone:
+    they must be given it, and Docker asks no registry, where a stranger's image might have the name.
+
+    Args:
+        name: Of an image that this machine has.
+    """
+    found = run_docker(["image", "inspect", "--format", "{{json .RepoDigests}} {{.Id}}", name])
+    digests, _, content = found.stdout.strip().rpartition(" ")
+    head, _, tag = name.rpartition(":")
+    repository = head if head and "/" not in tag else name
+    return next((one for one in json.loads(digests or "null") or () if one.startswith(f"{repository}@")), content)
+
+
 def image_id(name: str) -> str:
     """Return the first twelve digits of an image's id; empty when there is none of that name."""
     found = run_docker(["image", "inspect", "--format", "{{.Id}}", name])
@@ -153,21 +169,27 @@ def ensure_network(name: str, echo: Echo) -> None:
     found = run_docker(["network", "inspect", name])
     if found.returncode == 0:
         (facts,) = json.loads(found.stdout)
-        if facts["Containers"] or not _clashes(facts):
+        # One that spans a swarm serves containers of this machine too.
+        if facts["Scope"] == "swarm" or facts["Containers"] or not clashes(facts):
             return
         change(["network", "rm", name], echo)
     change(network_argv(name, free_subnet()), echo)
 
 
-def free_subnet() -> IPv4Network:
-    """Return addresses for a network that neither this machine nor another network of Docker uses."""
+def free_subnet(candidates: Sequence[IPv4Network] = BRIDGE_SUBNETS) -> IPv4Network:
+    """Return addresses for a network that neither this machine nor another network of Docker uses.
+
+    Args:
+        candidates: To choose from, the best first.
+    """
     names = run_docker(["network", "ls", "--quiet"]).stdout.split()
     networks = json.loads(run_docker(["network", "inspect", *names]).stdout or "[]") if names else []
     used = [subnet for facts in networks for subnet in _subnets(facts)]
-    return choose_subnet([*(route.network for route in host_routes()), *used])
+    return choose_subnet([*(route.network for route in host_routes()), *used], candidates)
 
 
-def _clashes(facts: Mapping[str, Any]) -> bool:
+def clashes(facts: Mapping[str, Any]) -> bool:
+    """Tell whether this machine reaches something else under the addresses of a network that was inspected."""
     own = {f"br-{facts['Id'][:12]}", (facts["Options"] or {}).get("com.docker.network.bridge.name")}
     others = [route.network for route in host_routes() if route.interface not in own]
     return any(subnet.overlaps(other) for subnet in _subnets(facts) for other in others)
@@ -235,6 +257,11 @@ def has_gpu_runtime() -> bool:
     return '"nvidia"' in runtimes or shutil.which("nvidia-container-runtime-hook") is not None
 
 
+def default_runtime() -> str:
+    """Return what runs containers that name no runtime, such as ``runc``; empty when Docker does not answer."""
+    return run_docker(["info", "--format", "{{.DefaultRuntime}}"]).stdout.strip()
+
+
 def ensure_volume(name: str, echo: Echo, *labels: str) -> None:
     """Make a named volume unless it is there; Docker fills it from the first image that mounts it."""
     if run_docker(["volume", "inspect", name]).returncode:
@@ -266,27 +293,27 @@ def list_containers(name: str) -> dict[str, list[str]]:
         UnavailableError: Docker does not answer.
     """
     import docker
-    import requests
 
-    api = open_client().api
     found = {}
-    try:
+    with docker_api() as api:
         for row in api.containers(all=True, filters={"name": name}):
             with contextlib.suppress(docker.errors.NotFound):  # removed in this very moment
                 attributes = api.inspect_container(row["Id"])
                 found[attributes["Name"].lstrip("/")] = list(attributes["Config"]["Env"] or ())
-    except (docker.errors.DockerException, requests.RequestException) as error:
-        raise _no_answer(str(error)) from error
     return found
 
 
-def find_containers(compose_project: str) -> list[ContainerFacts]:
-    """Return the containers of a Compose project, running or not.
+def find_containers(name: str, label: str = PROJECT_LABEL) -> list[ContainerFacts]:
+    """Return this machine's containers of a Compose project or stack, running or not.
+
+    Args:
+        name: Of the project or stack.
+        label: Of its containers: `PROJECT_LABEL` or `STACK_LABEL`.
 
     Raises:
         UnavailableError: Docker does not answer.
     """
-    return [_facts(attributes) for attributes in _inspect_all(compose_project)]
+    return [_facts(attributes) for attributes in _inspect_all(f"{label}={name}")]
 
 
 def open_client() -> Any:
@@ -303,20 +330,33 @@ def open_client() -> Any:
         raise _no_answer(str(error)) from error
 
 
-def _inspect_all(compose_project: str) -> list[dict[str, Any]]:
+@contextlib.contextmanager
+def docker_api() -> Iterator[Any]:
+    """Give the SDK's plain interface, for questions.
+
+    Raises:
+        UnavailableError: Docker does not answer, or answers with an error.
+    """
     import docker
     import requests
 
     api = open_client().api
-    found = []
     try:
-        for row in api.containers(all=True, filters={"label": f"{PROJECT_LABEL}={compose_project}"}):
+        yield api
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise _no_answer(str(error)) from error
+
+
+def _inspect_all(label: str) -> list[dict[str, Any]]:
+    import docker
+
+    found = []
+    with docker_api() as api:
+        for row in api.containers(all=True, filters={"label": label}):
             try:
                 found.append(api.inspect_container(row["Id"]))
             except docker.errors.NotFound:  # removed in this very moment
                 continue
-    except (docker.errors.DockerException, requests.RequestException) as error:
-        raise _no_answer(str(error)) from error
     return found
 
 
@@ -342,13 +382,13 @@ def _facts(attributes: dict[str, Any]) -> ContainerFacts:
         status=state["Status"],
         health=(state.get("Health") or {}).get("Status", ""),
         exit_code=int(state["ExitCode"]),
-        started=_epoch(state["StartedAt"]),
-        finished=_epoch(state["FinishedAt"]),
+        started=epoch_of(state["StartedAt"]),
+        finished=epoch_of(state["FinishedAt"]),
         restarts=int(attributes["RestartCount"]),
     )
 
 
-def _epoch(text: str) -> float:
+def epoch_of(text: str) -> float:
     """Read Docker's time, ``2026-11-21T07:00:00.123456789Z``; the year 1 stands for never."""
     if text.startswith("0001"):
         return 0.0
@@ -359,7 +399,7 @@ def _epoch(text: str) -> float:
 def _not_installed() -> UnavailableError:
     return UnavailableError(
         "there is no docker command on this machine",
-        expected="Docker with Docker Compose, because DR_DOCKER_STYLE is compose",
+        expected="Docker with Docker Compose, because DR_DOCKER_STYLE is not process",
         fix="install it as docs.docker.com/engine/install says; drctl config set DR_DOCKER_STYLE=process needs none",
     )
 

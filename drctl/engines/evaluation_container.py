@@ -10,7 +10,6 @@ from typing import Final
 from drctl.engines.compose import refuse_foreign
 from drctl.engines.container_logs import follow_container
 from drctl.engines.docker import (
-    KERNELS_LABEL,
     Echo,
     ensure_volume,
     find_containers,
@@ -20,7 +19,7 @@ from drctl.engines.docker import (
 )
 from drctl.engines.engine import Preview
 from drctl.errors import ConflictError, FailedError
-from drctl.stack.container_stack import COMPOSE_FILE
+from drctl.stack.container_stack import COMPOSE_FILE, KERNELS_LABEL
 from drctl.stack.plan import EvaluationPlan
 from drctl.stack.render import evaluation_kernels, render_evaluation
 

@@ -31,6 +31,8 @@ class PartState:
         last_exit: How it ended last: exit status, or minus the signal's number; None when it never did.
         last_exit_time: When, epoch seconds.
         container: Short id of the container that plays the part, which is also its host name; None for a process.
+        node: The machine of a swarm on which it is; None without a swarm.
+        trouble: Why it does not run, where the engine knows more than how it ended; goes behind the part's name.
     """
 
     name: str
@@ -43,6 +45,8 @@ class PartState:
     last_exit: int | None = None
     last_exit_time: float | None = None
     container: str | None = None
+    node: str | None = None
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class EngineState:
         reason: Why it ended: ``finished``, ``stopped``, ``failed``, ``interrupted``; None before.
         message: The same as a sentence.
         exit_status: What a command that waits for the run returns.
-        problems: Details of a failure.
+        problems: Details of a failure; of a run that goes on, what must be mended before its parts can start.
     """
 
     run_token: str

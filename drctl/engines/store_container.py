@@ -22,13 +22,11 @@ from drctl.engines.docker import (
     find_containers,
     last_words,
     missing_images,
-    network_argv,
     run_build,
     run_docker,
     volume_argv,
 )
 from drctl.engines.engine import Preview
-from drctl.engines.subnet import choose_subnet, host_routes
 from drctl.errors import UnavailableError
 from drctl.secrets import Secret, secrets_folder, write_secret
 from drctl.stack.container_stack import COMPOSE_FILE, NETWORK, STORE_PROJECT
@@ -62,9 +60,8 @@ class StoreContainer:
 
     def preview(self) -> Preview:
         """Tell what `start` would do where nothing is there yet; nothing is started, written or asked."""
-        subnet = choose_subnet(route.network for route in host_routes())
         volume = [volume_argv(self._server.volume)] if self._server.volume else []
-        commands = (network_argv(NETWORK, subnet), *volume, self._up())
+        commands = (*volume, self._up())
         return Preview(
             {str(self._folder / COMPOSE_FILE): self._render()}, tuple(("docker", *words) for words in commands)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -18,7 +18,7 @@ _BROADEST: Final = 8
 """Length of the shortest mask that counts: a broader route, such as the default one, clashes with everything."""
 
 # What Docker gives networks too (RFC 1918), the range of its own default network first left out.
-_CANDIDATES: Final = (
+BRIDGE_SUBNETS: Final = (
     *(IPv4Network(f"172.{second}.0.0/16") for second in range(18, 32)),
     *(IPv4Network(f"192.168.{third}.0/20") for third in range(0, 256, 16)),
     *(IPv4Network(f"10.{second}.0.0/16") for second in range(200, 256)),
@@ -55,20 +55,28 @@ def host_routes() -> list[Route]:
         return []
 
 
-def choose_subnet(taken: Iterable[IPv4Network]) -> IPv4Network:
+OVERLAY_SUBNETS: Final = tuple(IPv4Network(f"10.{second}.0.0/24") for second in range(200, 256))
+"""For a network between machines: none of the addresses that Docker gives the networks of a single one."""
+
+
+def choose_subnet(taken: Iterable[IPv4Network], candidates: Sequence[IPv4Network] = BRIDGE_SUBNETS) -> IPv4Network:
     """Return a private network that overlaps none of those that are taken.
+
+    Args:
+        taken: What is not free.
+        candidates: To choose from, the best first.
 
     Raises:
         UnavailableError: Every candidate does.
     """
     taken = list(taken)
-    for candidate in _CANDIDATES:
+    for candidate in candidates:
         if not any(candidate.overlaps(other) for other in taken):
             return candidate
     raise UnavailableError(
         "no private network is left for containers: this machine has routes into all of them",
         where=", ".join(str(network) for network in taken),
-        expected=f"one of {_CANDIDATES[0]} to {_CANDIDATES[-1]} free",
+        expected=f"one of {candidates[0]} to {candidates[-1]} free",
         fix="docker network create --subnet NETWORK sagemaker-local",
     )
 

@@ -18,11 +18,9 @@ from drctl.engines.docker import (
     ensure_network,
     find_containers,
     last_words,
-    network_argv,
     run_docker,
 )
 from drctl.engines.engine import Preview
-from drctl.engines.subnet import choose_subnet, host_routes
 from drctl.errors import FailedError
 from drctl.stack.container_stack import COMPOSE_FILE, NETWORK
 from drctl.stack.render import render_viewer
@@ -38,11 +36,7 @@ _LOG_LINES: Final = 8
 
 def preview_viewer_container(plan: ViewerContainer) -> Preview:
     """Tell what `start_viewer_container` would do where nothing is there yet; nothing is started, written or asked."""
-    subnet = choose_subnet(route.network for route in host_routes())
-    commands = (network_argv(NETWORK, subnet), _up(plan.folder))
-    return Preview(
-        {str(plan.folder / COMPOSE_FILE): render_viewer(plan)}, tuple(("docker", *words) for words in commands)
-    )
+    return Preview({str(plan.folder / COMPOSE_FILE): render_viewer(plan)}, (("docker", *_up(plan.folder)),))
 
 
 def find_viewer_container(plan: ViewerContainer) -> ContainerFacts | None:

@@ -27,6 +27,11 @@ class LinkKeys:
     client_secret: Secret
 
 
+def keys_file(local_ticket: Path, run_id: int) -> Path:
+    """Return the file in which a run's keys are kept: beside its local ticket."""
+    return local_ticket.with_name(f"run-{run_id}-link-keys.json")
+
+
 def new_keys() -> LinkKeys:
     """Make two fresh pairs."""
     import zmq

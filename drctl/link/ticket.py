@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drctl.errors import FormatError
+from drctl.link.keys import LinkKeys
 from drctl.secrets import Secret, write_secret
 
 VERSION = 1
@@ -74,6 +75,11 @@ class JoinTicket:
             )
         secret = Secret(data["client_secret_key"]) if has_keys else None
         return cls(data["run"], data["endpoint"], data["server_public_key"], data["client_public_key"], secret)
+
+
+def make_ticket(run_id: int, endpoint: str, keys: LinkKeys) -> JoinTicket:
+    """Return the ticket for an address that needs the run's keys."""
+    return JoinTicket(run_id, endpoint, keys.server_public, keys.client_public, keys.client_secret)
 
 
 def write_ticket(path: Path, ticket: JoinTicket) -> None:

@@ -17,10 +17,10 @@ from zmq.utils.monitor import recv_monitor_message
 from drctl.link import messages as _messages  # noqa: F401  registers the kinds
 from drctl.link.authentication import CURVE_DOMAIN, Doorkeeper
 from drctl.link.codec import Message, MessageError, ProtocolVersionError, decode, encode
-from drctl.link.keys import LinkKeys, load_or_create_keys
+from drctl.link.keys import LinkKeys, keys_file, load_or_create_keys
 from drctl.link.listening import Binding, ListenSpec, bind_error, ipc_endpoint, tcp_endpoint
 from drctl.link.messages import Refused
-from drctl.link.ticket import JoinTicket, write_ticket
+from drctl.link.ticket import JoinTicket, make_ticket, write_ticket
 
 LARGEST_MESSAGE_BYTES: Final = 256_000_000
 SOCKET_BUFFER_BYTES: Final = 4_000_000
@@ -96,7 +96,7 @@ class TrainerLink:
         if spec.tcp_host is not None:
             local = Path(spec.local_ticket)
             local.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            keys = load_or_create_keys(local.with_name(f"run-{run_id}-link-keys.json"))
+            keys = load_or_create_keys(keys_file(local, run_id))
             bindings.append(Binding(tcp_endpoint(spec.tcp_host, spec.tcp_port), has_keys=True))
         link = cls(bindings, keys)
         try:
@@ -291,11 +291,6 @@ class WorkerLink:
                 self._is_new, self._is_refused = True, False
             elif event != zmq.EVENT_DISCONNECTED:
                 self._is_refused = True
-
-
-def make_ticket(run_id: int, endpoint: str, keys: LinkKeys) -> JoinTicket:
-    """Return the ticket for an address that needs the run's keys."""
-    return JoinTicket(run_id, endpoint, keys.server_public, keys.client_public, keys.client_secret)
 
 
 def _tune(socket: zmq.Socket[bytes]) -> None:

@@ -11,12 +11,16 @@ from urllib.parse import urlsplit
 
 import drctl
 from drctl.engines.container_run import give_to_container
+from drctl.engines.docker import ensure_network, network_argv
 from drctl.engines.engine import Preview
 from drctl.engines.store_container import StoreContainer
+from drctl.engines.subnet import OVERLAY_SUBNETS, choose_subnet, host_routes
+from drctl.engines.swarm_network import overlay_argv, provide_overlay
 from drctl.errors import Problem, UnavailableError
 from drctl.result import Message
 from drctl.stack.container_stack import (
     COMPOSE_FILE,
+    NETWORK,
     STORE_KEYS_INSIDE,
     STORE_PROJECT,
     STORE_SERVICE,
@@ -89,7 +93,7 @@ def store_problems(project: Project) -> list[Problem]:
 
 
 def provide_store(project: Project, echo: Echo) -> bool:
-    """Make the store reachable for containers: start the server and make the bucket, or leave the trainer its keys.
+    """Make the store reachable for containers: their network, then server and bucket, or the trainer's keys.
 
     Args:
         project: The project.
@@ -101,7 +105,10 @@ def provide_store(project: Project, echo: Echo) -> bool:
     Raises:
         DrctlError: It cannot be started; nothing is left of it.
     """
+    if project.settings.docker_style == "swarm":
+        provide_overlay(NETWORK, echo, release=lambda: stop_store(project, echo))
     if not has_own_server(project):
+        ensure_network(NETWORK, echo)
         keys = find_keys(project_store_location(project))
         if keys is not None:
             project.secrets_folder  # noqa: B018 - made by asking for it
@@ -120,8 +127,14 @@ def provide_store(project: Project, echo: Echo) -> bool:
 
 
 def preview_store(project: Project) -> Preview:
-    """Tell how the store's server would be started; nothing where there is none to start."""
-    return _server(project, lambda _command: None).preview() if has_own_server(project) else Preview()
+    """Tell how the network of a project's containers and its store's server would be made, where nothing is there."""
+    server = _server(project, lambda _command: None).preview() if has_own_server(project) else Preview()
+    routes = [route.network for route in host_routes()]
+    if project.settings.docker_style == "swarm":
+        network = overlay_argv(NETWORK, choose_subnet(routes, OVERLAY_SUBNETS))
+    else:
+        network = network_argv(NETWORK, choose_subnet(routes))
+    return replace(server, commands=(("docker", *network), *server.commands))
 
 
 def has_store(project: Project) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import drctl
+from drctl.config.setting import CONTAINER_STYLES
 from drctl.engines import docker
 from drctl.engines.compose import refuse_foreign
 from drctl.engines.evaluation_process import evaluation_folder
@@ -21,6 +22,7 @@ from drctl.operations.container_store import (
     store_problems,
     trainer_keys_file,
 )
+from drctl.operations.swarm import check_place, check_swarm_gpu, gives_gpus, is_in_swarm, place_plan, swarm_problems
 from drctl.stack.container_stack import (
     ContainerHost,
     Images,
@@ -34,17 +36,18 @@ from drctl.stack.container_stack import (
 from drctl.stack.drctl_stack import ALL_GPUS, RunFolders, gpu_ids, is_open_to_network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from drctl.config.project import Project
     from drctl.stack.plan import EvaluationPlan, RunPlan
     from drctl.trainer.spec import TrainerSpec
 
-ENGINE: Final = "compose"
 TORCH_LABEL: Final = "drctl.torch"
 
 
 def is_in_containers(project: Project) -> bool:
     """Tell whether a project's trainings run in containers."""
-    return project.settings.docker_style == ENGINE
+    return project.settings.docker_style in CONTAINER_STYLES
 
 
 def check_machine(project: Project) -> None:
@@ -54,16 +57,15 @@ def check_machine(project: Project) -> None:
         DrctlError: Everything that is missing or in the way.
     """
     errors: list[DrctlError] = []
-    problems = store_problems(project)
+    problems = [*store_problems(project), *swarm_problems(project)]
     if problems:
         errors.append(ConfigError.from_problems(problems))
     try:
         docker.check_docker()
-        refuse_foreign(f"deepracer-{project.settings.run_id}", str(project.root))
-        _check_images(project)
-        _check_gpu(project)
     except DrctlError as error:
         errors.append(error)
+    else:
+        errors += _find_errors(project)
     if errors:
         raise combine_errors(errors)
 
@@ -115,7 +117,8 @@ def plan_containers(project: Project, spec: TrainerSpec, folders: RunFolders) ->
         gpus=_trainer_gpus(project, host.images.trainer),
         link_address=listen if is_open_to_network(listen) else None,
     )
-    return container_plan(in_containers(spec, location_inside(project)), folders, host)
+    plan = container_plan(in_containers(spec, location_inside(project)), folders, host)
+    return place_plan(plan) if is_in_swarm(project) else plan
 
 
 def _host(project: Project) -> ContainerHost:
@@ -142,6 +145,25 @@ def _images(project: Project) -> Images:
     return images_for(project.settings, drctl.__version__)
 
 
+def _find_errors(project: Project) -> list[DrctlError]:
+    """Return what Docker tells that stands against a start."""
+    name, folder = f"deepracer-{project.settings.run_id}", str(project.root)
+    checks: list[Callable[[], None]] = [
+        lambda: refuse_foreign(name, folder),
+        lambda: _check_images(project),
+        lambda: _check_gpu(project),
+    ]
+    if is_in_swarm(project):
+        checks.insert(0, lambda: check_place(project))
+    errors = []
+    for check in checks:
+        try:
+            check()
+        except DrctlError as error:
+            errors.append(error)
+    return errors
+
+
 def _check_images(project: Project, *, is_training: bool = True) -> None:
     images = _images(project)
     # The community's are pulled once nothing stands against the start: they are large.
@@ -163,6 +185,9 @@ def _check_images(project: Project, *, is_training: bool = True) -> None:
 def _check_gpu(project: Project) -> None:
     if uses_images(project):
         check_image_gpu(project)
+    if is_in_swarm(project):
+        check_swarm_gpu(project)
+    if uses_images(project):
         return
     devices = project.settings.sagemaker_cuda_devices
     if devices is None:
@@ -191,4 +216,5 @@ def _trainer_gpus(project: Project, image: str) -> tuple[str, ...]:
     asked = gpu_ids(project.settings.sagemaker_cuda_devices)
     if asked or not docker.is_installed():
         return asked
-    return ALL_GPUS if docker.image_label(image, TORCH_LABEL) == "cuda" and docker.has_gpu_runtime() else ()
+    has_runtime = gives_gpus() if is_in_swarm(project) else docker.has_gpu_runtime()
+    return ALL_GPUS if has_runtime and docker.image_label(image, TORCH_LABEL) == "cuda" else ()

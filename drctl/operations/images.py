@@ -20,7 +20,7 @@ from drctl.errors import FailedError, UnavailableError, UsageError
 from drctl.operations.wheel import pack_wheel
 from drctl.resources import resource_folder
 from drctl.result import Message, Result
-from drctl.stack.container_stack import image_name
+from drctl.stack.container_stack import KERNELS_LABEL, image_name
 
 TARGETS: Final = ("worker", "trainer", "viewer", "store")
 """In this order each one takes over layers of those before it."""
@@ -180,7 +180,7 @@ def describe_step(line: str) -> str:
 
 def _remove_old_kernels() -> None:
     """Remove the kernels of images that are gone; those that a container uses stay."""
-    found = docker.run_docker(["volume", "ls", "--quiet", "--filter", f"label={docker.KERNELS_LABEL}"])
+    found = docker.run_docker(["volume", "ls", "--quiet", "--filter", f"label={KERNELS_LABEL}"])
     current = docker.image_id(image_name("worker", drctl.__version__))
     for volume in found.stdout.split():
         if not volume.endswith(current):

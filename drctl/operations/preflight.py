@@ -37,6 +37,7 @@ from drctl.operations.snapshot import (
     gather_files,
     has_local_files,
 )
+from drctl.operations.swarm import is_in_swarm
 from drctl.result import Message
 from drctl.stack.drctl_stack import usable_cores
 from drctl.storage.directory import DirectoryStore
@@ -310,6 +311,8 @@ def _missing_packages(found: Draft) -> list[str]:
         return []
     # In containers only the reward function is tried here; the images have the rest.
     needed = ("numpy", "numba") if is_in_containers(found.project) else tuple(_NEEDED)
+    if is_in_swarm(found.project):
+        needed = (*needed, "zmq")  # which makes the keys of the link
     return [name for name in needed if importlib.util.find_spec(name) is None]
 
 

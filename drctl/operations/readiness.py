@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from drctl.engines.logs import log_path
-from drctl.errors import FailedError
+from drctl.errors import FailedError, UnavailableError
 from drctl.operations.training_outcome import describe_end
 from drctl.result import Message
-from drctl.stack.plan import RestartPolicy
+from drctl.stack.plan import RestartPolicy, read_plan
 from drctl.status.run_status import RunStatus, read_run
 
 if TYPE_CHECKING:
@@ -57,6 +57,10 @@ def wait_until_ready(project: Project, found: Preparation, engine: Engine, repor
 
 def _refuse_to_wait(status: RunStatus, engine: Engine, project: Project) -> None:
     """End a start whose part dies again and again; Docker would go on with it for ever, a supervisor gives up."""
+    if status.problems:
+        raise UnavailableError.from_problems(status.problems)
+    plan = read_plan(project.run_folder)
+    limit = (plan.restart if plan else RestartPolicy()).limit
     for part in status.parts:
         if part.condition == "gone":
             words = engine.logs(project.run_folder, part.name, lines=_LOG_LINES, is_following=False)
@@ -66,7 +70,7 @@ def _refuse_to_wait(status: RunStatus, engine: Engine, project: Project) -> None
                 where="\n".join([part.name, *words]),
                 fix=f"the lines above say why; {path} has all of them",
             )
-        if part.restarts > RestartPolicy().limit:
+        if part.restarts > limit:
             words = engine.logs(project.run_folder, part.name, lines=_LOG_LINES, is_following=False)
             path = log_path(project.run_folder, part.name)
             raise FailedError(

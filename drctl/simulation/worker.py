@@ -25,6 +25,7 @@ import numpy as np
 from drctl.errors import ConflictError, DrctlError, InterruptedByUserError, RewardError, UnavailableError
 from drctl.formats import log_lines
 from drctl.formats.simtrace import TRACE_DTYPE
+from drctl.formats.worker_slot import SLOT_VARIABLE, name_of_slot
 from drctl.link.codec import Message, MessageError
 from drctl.link.messages import (
     FRAME_HEIGHT,
@@ -300,7 +301,7 @@ def main(arguments: list[str] | None = None, build: BuildEnvironment | None = No
     """
     parser = argparse.ArgumentParser(prog="python -m drctl.simulation.worker", description="Simulate cars for a run.")
     parser.add_argument("--join", required=True, type=Path, metavar="FILE", help="ticket of the run")
-    parser.add_argument("--name", default=f"{socket.gethostname()}-{os.getpid()}", help="name within the run")
+    parser.add_argument("--name", default=_default_name(), help="name within the run")
     parser.add_argument("--parent-pid", type=int, help="end at once when this process is no longer the parent")
     parser.add_argument(
         "--streams", metavar="ADDRESS", help="stream pictures of the cars on this address of the machine or container"
@@ -324,6 +325,10 @@ def main(arguments: list[str] | None = None, build: BuildEnvironment | None = No
     except DrctlError as error:
         _report(error)
         return error.exit_status
+
+
+def _default_name() -> str:
+    return name_of_slot(os.environ.get(SLOT_VARIABLE, "")) or f"{socket.gethostname()}-{os.getpid()}"
 
 
 def end_with(parent_pid: int) -> None:

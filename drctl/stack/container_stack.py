@@ -21,6 +21,9 @@ WORKER_SERVICE: Final = "robomaker"
 STORE_PROJECT: Final = "s3"
 STORE_SERVICE: Final = "minio"  # contract 0: inside the network the store is http://minio:9000
 
+KERNELS_LABEL: Final = "drctl.kernels"
+"""Label of the volumes with compiled kernels."""
+
 IMAGE_USER: Final = 10001
 """User of the images, for a host user who is root: our containers never run as root."""
 
@@ -37,11 +40,14 @@ COMPOSE_FILE: Final = "compose.yml"
 
 # Paths that the images' entry points and health checks name (compose/images/Dockerfile).
 _RUN_INSIDE: Final = "/run/drctl"
-_SECRETS_INSIDE: Final = "/run/secrets"
-_TICKET: Final = "join"
+SECRETS_INSIDE: Final = "/run/secrets"
+TICKET: Final = "join"
+LINK_KEYS: Final = "keys"
+"""Folder beside that of the ticket, with the link's keys; the trainer alone sees it."""
+
 _LINK_INSIDE: Final = "/run/link"
 _LINK_KEYS_INSIDE: Final = "/run/link-keys"
-STORE_KEYS_INSIDE: Final = f"{_SECRETS_INSIDE}/store_keys"
+STORE_KEYS_INSIDE: Final = f"{SECRETS_INSIDE}/store_keys"
 _KERNELS_INSIDE: Final = "/var/cache/drctl"
 
 # The address that tells a machine's role is one hop further from a container (contract 3.1).
@@ -119,7 +125,7 @@ def cloud_watch_for(settings: Settings) -> CloudWatch | None:
 def link_folders(folders: RunFolders, run_id: int) -> tuple[Path, Path]:
     """Return the folder with the link's keys, for the trainer alone, and the one with the workers' ticket."""
     base = folders.secrets_folder / f"run-{run_id}-link"
-    return base / "keys", base / "ticket"
+    return base / LINK_KEYS, base / "ticket"
 
 
 def in_containers(spec: TrainerSpec, store: StoreLocation) -> TrainerSpec:
@@ -135,8 +141,8 @@ def in_containers(spec: TrainerSpec, store: StoreLocation) -> TrainerSpec:
         tcp_port=LINK_PORT_BASE + spec.run_id,
         advertised_host=TRAINER_SERVICE,
         # The server's keys are kept beside the local ticket: in a folder that workers do not see.
-        local_ticket=f"{_LINK_KEYS_INSIDE}/{_TICKET}",
-        remote_ticket=f"{_LINK_INSIDE}/{_TICKET}",
+        local_ticket=f"{_LINK_KEYS_INSIDE}/{TICKET}",
+        remote_ticket=f"{_LINK_INSIDE}/{TICKET}",
     )
     return replace(spec, store=store, link=link)
 
@@ -159,7 +165,7 @@ def container_plan(spec: TrainerSpec, folders: RunFolders, host: ContainerHost) 
         project=str(folders.project),
         run_folder=str(folders.run_folder),
         link_port=spec.link.tcp_port,
-        ticket=str(ticket / _TICKET),
+        ticket=str(ticket / TICKET),
         trainer=spec.to_json(),
         parts=(
             _trainer(spec, folders, host),
@@ -243,7 +249,7 @@ def _worker(number: int, spec: TrainerSpec, folders: RunFolders, host: Container
         image=host.images.worker,
         user=f"{host.user_id}:0",
         # The folder and not the file: a ticket is replaced as a whole, and a mounted file would stay the old one.
-        mounts=(Mount(str(ticket), _SECRETS_INSIDE, is_read_only=True), Mount(host.kernel_volume, _KERNELS_INSIDE)),
+        mounts=(Mount(str(ticket), SECRETS_INSIDE, is_read_only=True), Mount(host.kernel_volume, _KERNELS_INSIDE)),
         memory=_WORKER_MEMORY,
         processes=_PROCESSES,
     )

@@ -100,6 +100,36 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class SecretFile:
+    """A secret that Docker carries to whichever machine runs the container.
+
+    Attributes:
+        name: Of the secret, within the run.
+        source: File of this machine with what it says.
+        target: Absolute path inside, for the container's user alone.
+    """
+
+    name: str
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Placement:
+    """On which machines of a swarm a container may run.
+
+    Attributes:
+        constraints: What must hold of the machine, in Docker's notation.
+        most_per_node: Most containers of the service on one machine; None for as many as fit.
+        slot: Number of the container among those of its service, from 1; one that takes its place has the same.
+    """
+
+    constraints: tuple[str, ...]
+    most_per_node: int | None = None
+    slot: int = 1
+
+
+@dataclass(frozen=True)
 class Container:
     """How a part runs in a container.
 
@@ -116,6 +146,10 @@ class Container:
         entrypoint: Program in place of the image's own; empty for that.
         has_health_check: Whether the image's health check fits what it runs.
         env_files: Files with secret variables, so that none stands in what is rendered.
+        pinned_image: The image's content under a name that means the same on every machine: its id, or its name with
+            a digest; None on this machine alone.
+        secrets: Secrets that Docker carries; see `SecretFile`.
+        placement: Where it runs in a swarm; None on this machine alone.
     """
 
     name: str
@@ -130,6 +164,9 @@ class Container:
     entrypoint: tuple[str, ...] = ()
     has_health_check: bool = True
     env_files: tuple[str, ...] = ()
+    pinned_image: str | None = None
+    secrets: tuple[SecretFile, ...] = ()
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True)
@@ -161,7 +198,7 @@ class RunPlan:
         run_id: ``DR_RUN_ID``.
         run_token: Random name of this start of the run.
         prefix: Model prefix ``<P>``.
-        engine: How its processes run: ``process`` or ``compose``.
+        engine: How its processes run: ``process``, ``compose`` or ``swarm``.
         stack: Which software simulates and trains: ``drctl``, or ``community`` for the community images.
         project: Folder of the project.
         run_folder: Folder of the run's state and logs.
@@ -196,7 +233,7 @@ class RunPlan:
 
     @property
     def compose_project(self) -> str:
-        """Name under which Docker Compose knows the run (contract 0)."""
+        """Name under which Docker Compose knows the run, and Docker Swarm its stack (contract 0)."""
         return f"deepracer-{self.run_id}" if self.job == "training" else f"deepracer-eval-{self.run_id}"
 
     @property
@@ -274,6 +311,9 @@ def _part(data: Mapping[str, Any]) -> Part:
         inner["ports"] = tuple(Port(**port) for port in inner["ports"])
         for name in ("gpus", "entrypoint", "env_files"):
             inner[name] = tuple(inner[name])
+        inner["secrets"] = tuple(SecretFile(**secret) for secret in inner["secrets"])
+        place = inner["placement"]
+        inner["placement"] = place and Placement(**{**place, "constraints": tuple(place["constraints"])})
         fields["container"] = Container(**inner)
     return Part(**fields)
 

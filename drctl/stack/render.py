@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from drctl.resources import resource_folder
-from drctl.stack.container_stack import NETWORK, STORE_PROJECT, STORE_SERVICE
+from drctl.stack.container_stack import KERNELS_LABEL, NETWORK, STORE_PROJECT, STORE_SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,37 @@ def render_evaluation(plan: EvaluationPlan) -> str:
 def render_viewer(plan: ViewerContainer) -> str:
     """Return the compose file of a run's viewer."""
     return _render("viewer.yml.j2", plan=plan, network=NETWORK)
+
+
+def render_stack(plan: RunPlan) -> str:
+    """Return the file of a run for ``docker stack deploy``.
+
+    Args:
+        plan: As `drctl.stack.swarm_stack.in_swarm` makes it.
+    """
+    services = _services(plan)
+    secrets = {secret.name: secret for service in services for secret in service["part"].container.secrets}
+    return _render(
+        "stack.yml.j2",
+        plan=plan,
+        services=services,
+        secrets=list(secrets.values()),
+        network=NETWORK,
+        kernels=kernel_volume(plan),
+        kernels_label=KERNELS_LABEL,
+    )
+
+
+def _services(plan: RunPlan) -> list[dict[str, Any]]:
+    """Return the services of a plan; parts of the same one differ in nothing but the slot that Swarm gives them."""
+    found: dict[str, list[Part]] = {}
+    for part in plan.parts:
+        if part.container is not None:
+            found.setdefault(part.container.service, []).append(part)
+    return [
+        {"part": parts[0], "replicas": len(parts), "comment": ", ".join(part.name for part in parts)}
+        for parts in found.values()
+    ]
 
 
 def kernel_volume(plan: RunPlan) -> str:

@@ -42,6 +42,7 @@ class PartStatus:
         restarts: How often it was started again.
         last_heard_s: Seconds since it last said something, or None.
         container: Short id of the container it runs in, or None.
+        node: The machine of a swarm on which it is, or None.
     """
 
     name: str
@@ -53,6 +54,7 @@ class PartStatus:
     restarts: int
     last_heard_s: float | None
     container: str | None = None
+    node: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class RunStatus:
         reason: Why it ended, see `EngineState`.
         message: The same as a sentence.
         exit_status: What a command that waits for the run returns; None while it runs.
-        problems: Details of a failure.
+        problems: Details of a failure; of a run that goes on, what must be mended before its parts can start.
     """
 
     run_id: int
@@ -289,6 +291,7 @@ def _part(
         restarts=part.restarts,
         last_heard_s=max(0.0, now - heard) if heard else None,
         container=part.container,
+        node=part.node,
     )
 
 
@@ -307,6 +310,8 @@ def _condition(
     if not is_alive and part.last_exit is None and not part.since:
         return "late", "is being started"
     if not is_alive:
+        if part.trouble:
+            return "late" if part.next_start is None else "restarting", part.trouble
         if not is_restarted:
             if part.last_exit is None:
                 return "gone", "has ended"

@@ -130,6 +130,8 @@ def _headline(status: RunStatus, now: float) -> str:
 
 def _describe_part(part: PartStatus) -> str:
     pid = f"pid {part.pid}" if part.pid else f"container {part.container}" if part.container else "not started"
+    if part.node:
+        pid += f" on {part.node}"
     restarts = f", restarted {part.restarts} times" if part.restarts else ""
     heard = f", heard {duration(part.last_heard_s)} ago" if part.last_heard_s is not None else ""
     doing = f": {part.doing}" if part.doing else ""

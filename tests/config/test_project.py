@@ -347,7 +347,7 @@ def test_a_deepracer_for_cloud_folder_is_accepted(load):
     project = load(DRFC_RUN, DRFC_SYSTEM)
     assert project.settings.docker_style == "swarm"
     refused = [problem.what.split()[0] for problem in refused_settings(project.settings, "start-training")]
-    assert refused == ["DR_DOCKER_STYLE"]
+    assert refused == []
     switched = load(DRFC_RUN, DRFC_SYSTEM, overrides={"DR_DOCKER_STYLE": "process", "DR_SIMAPP_SOURCE": "drctl"})
     assert refused_settings(switched.settings, "start-training") == []
     assert switched.settings.upload_s3_prefix == "rl-deepracer-sagemaker-1"

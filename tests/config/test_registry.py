@@ -240,7 +240,6 @@ def test_origins_and_texts():
 
 
 LATER = {
-    "docker_style": "swarm",
     "telegraf_host": "telegraf",
 }
 

@@ -195,9 +195,9 @@ def test_commands_that_change_something_are_shown(tmp_path, monkeypatch):
 
 
 def test_dockers_times(monkeypatch):
-    assert docker._epoch("0001-01-01T00:00:00Z") == 0.0
-    assert docker._epoch("1970-01-02T00:00:01.5Z") == 86401.5
-    assert docker._epoch("1970-01-01T00:00:00.123456789Z") == pytest.approx(0.123456789)
+    assert docker.epoch_of("0001-01-01T00:00:00Z") == 0.0
+    assert docker.epoch_of("1970-01-02T00:00:01.5Z") == 86401.5
+    assert docker.epoch_of("1970-01-01T00:00:00.123456789Z") == pytest.approx(0.123456789)
 
 
 def test_log_lines_lose_dockers_time():

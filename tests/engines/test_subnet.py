@@ -57,7 +57,7 @@ OWN = Route(IPv4Network("172.18.0.0/16"), "br-abcdef012345")
     ],
 )
 def test_a_network_that_clashes_with_a_route_is_made_anew(tmp_path, monkeypatch, routes, containers, commands):
-    facts = json.dumps([{**NETWORK, "Containers": containers}])
+    facts = json.dumps([{**NETWORK, "Scope": "local", "Containers": containers}])
     program = tmp_path / "docker"
     program.write_text(f"""#!/bin/sh
 case "$2" in

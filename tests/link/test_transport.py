@@ -16,8 +16,8 @@ from drctl.link.codec import MAGIC
 from drctl.link.keys import load_or_create_keys, new_keys
 from drctl.link.listening import Binding, ipc_endpoint
 from drctl.link.messages import Bye, Ended, Hello, Refused
-from drctl.link.ticket import JoinTicket, read_ticket, write_ticket
-from drctl.link.transport import TrainerLink, WorkerLink, make_ticket
+from drctl.link.ticket import JoinTicket, make_ticket, read_ticket, write_ticket
+from drctl.link.transport import TrainerLink, WorkerLink
 
 HELLO = Hello("worker-0", "here", 1, "")
 PATIENCE_S = 10.0

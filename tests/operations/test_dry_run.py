@@ -15,7 +15,7 @@ from drctl.stack.plan import PARENT_PID
 def dry_run(project, monkeypatch, capsys):
     """Type the command in a project on a machine without Docker; gives status, output and errors."""
     monkeypatch.setattr("drctl.engines.docker.is_installed", lambda: False)
-    monkeypatch.setattr("drctl.engines.store_container.host_routes", list)
+    monkeypatch.setattr("drctl.operations.container_store.host_routes", list)
 
     def type_in(*words):
         before = contents(project)
@@ -55,6 +55,26 @@ def test_containers_are_told_with_their_files(dry_run, project):
         ["docker", "compose", "--ansi", "never", "--file", str(store), "up", "--detach", "--no-build"],
         ["docker", "volume", "create", "--label=drctl.kernels", "drctl-kernels-of-the-image"],
         ["docker", "compose", "--ansi", "never", "--file", str(run), "up", "--detach", "--no-build"],
+    ]
+
+
+def test_a_swarm_is_told_with_its_network_and_its_stack(dry_run, project):
+    """Neither Docker nor a swarm is asked: what only they know stands in words."""
+    status, out, err = dry_run("--engine", "swarm", "--set", "DR_MINIO_IMAGE=", "--output", "json")
+    assert (status, err) == (0, "")
+    data = json.loads(out)["data"]
+    store, run = (project.root / "tmp" / folder / "compose.yml" for folder in ("s3", "run-7"))
+    assert list(data["files"]) == [str(store), str(run)]
+    services = yaml.safe_load(data["files"][str(run)])["services"]
+    assert set(services) == {"algo", "robomaker"}
+    assert "node.id == id-of-this-machine" in services["algo"]["deploy"]["placement"]["constraints"]
+    overlay = ["--driver", "overlay", "--attachable", "--opt", "encrypted", "--subnet", "10.200.0.0/24"]
+    deploy = ["--compose-file", str(run), "--resolve-image", "never", "deepracer-7"]
+    assert data["commands"] == [
+        ["docker", "network", "create", *overlay, "sagemaker-local"],
+        ["docker", "volume", "create", "s3_data"],
+        ["docker", "compose", "--ansi", "never", "--file", str(store), "up", "--detach", "--no-build"],
+        ["docker", "stack", "deploy", *deploy],
     ]
 
 

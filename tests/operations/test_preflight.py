@@ -61,9 +61,9 @@ def test_a_model_that_the_physical_car_cannot_drive_is_noted(project):
 
 
 def test_later_parts_are_refused_by_name_with_the_fix(make_project):
-    error = refused(make_project(docker_style="swarm"))
+    error = refused(make_project(telegraf_host="telegraf"))
     assert isinstance(error, NotSupportedError)
-    assert error.problems[0].what.startswith("DR_DOCKER_STYLE is swarm")
+    assert error.problems[0].what.startswith("DR_TELEGRAF_HOST is telegraf")
 
 
 def test_community_images_need_containers(make_project):

@@ -152,7 +152,8 @@ def test_no_secret_in_argument_lists_and_run_files(drctl, project):
         assert "secret_key" not in file.read_text()
 
 
-def test_another_engine_for_one_call_is_refused_by_name(drctl):
+def test_another_engine_for_one_call_says_what_it_lacks(drctl, monkeypatch):
+    monkeypatch.setattr("drctl.engines.docker.shutil.which", lambda _name: None)
     status, _, err = drctl("start-training", "--engine", "swarm")
-    assert status == 3
-    assert "error[not_supported]: DR_DOCKER_STYLE is swarm" in err
+    assert status == 4
+    assert "error[unavailable]: there is no docker command on this machine" in err

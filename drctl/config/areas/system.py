@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import Literal
 
 from drctl.config.setting import CONTAINER_STYLES, Condition, setting
@@ -33,7 +32,6 @@ class SystemSettings:
         "Compose, or by Docker Swarm.",
         read_by="engine",
         commands=_BOTH,
-        later_values=MappingProxyType({"swarm": "containers"}),
     )
     workers: int = _system(
         1,
