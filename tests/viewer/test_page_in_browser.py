@@ -154,3 +154,18 @@ def test_a_wrong_token_gets_403_and_the_right_one_leaves_the_address(drctl, brow
     assert page.goto(f"http://127.0.0.1:{PORT}/?token={token}").status == 200
     assert page.url == f"http://127.0.0.1:{PORT}/"
     context.close()
+
+
+def test_a_run_that_has_ended_shows_its_last_laps_and_its_races_on_the_map(page, drctl):
+    assert drctl("stop-training") == 0
+    page.reload()
+    page.wait_for_selector("#main.solo", timeout=PATIENCE_MS)  # nothing is left to be seen by cameras
+    page.wait_for_selector('#map[data-cars]:not([data-cars="0"])', timeout=PATIENCE_MS)
+    assert page.inner_text("#map-label") == "reinvent_base"
+    assert " of iteration " in page.inner_text("#map-count")
+    page.click("#races button[data-map]")
+    page.wait_for_selector('#map[data-race^="20"][data-cars="1"]', timeout=PATIENCE_MS)
+    assert page.inner_text("#map-count").startswith("1 lap of the race of 20")
+    page.click("#map-back")
+    page.wait_for_selector('#map[data-race=""]', timeout=PATIENCE_MS)
+    assert page.locator("#map-back").is_hidden()

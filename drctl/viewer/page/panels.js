@@ -47,7 +47,7 @@ export function showParts(run, clock) {
       element("td", { class: "quiet" }, [heard, restarts].filter(Boolean).join(", ")));
   }));
   const about = [run.facts.physics, run.facts.precision, run.facts.device].filter(Boolean).join(" · ");
-  byId("about").textContent = [about, run.rule && `stop rule: ${run.rule}`].filter(Boolean).join(" · ");
+  byId("about").textContent = [about, run.is_running && run.rule && `stop rule: ${run.rule}`].filter(Boolean).join(" · ");
 }
 
 export function showNotices(run, isConnected) {
