@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from drctl.errors import DrctlError
+from drctl.engines.state import read_state
+from drctl.errors import DrctlError, FormatError
 from drctl.formats.object_keys import ModelKeys
 from drctl.stack.plan import RunPlan, read_plan
 from drctl.status.run_status import PartStatus, RunReader, RunStatus
@@ -90,6 +91,10 @@ class Source:
         states, iterations, files = [], {}, {}
         for run_id, folder in self._folders():
             run = None
+            elsewhere = self._other_engine(folder)
+            if elsewhere:
+                states.append({"id": run_id, "trouble": elsewhere})
+                continue
             try:
                 run = self._open(run_id, folder)
                 state = None if run is None else self._look(run, now)
@@ -107,7 +112,7 @@ class Source:
             "time": round(now, 1),
             "host": socket.gethostname(),
             "cameras": list(self._plan.cameras),
-            "runs": sorted(states, key=lambda one: (not one.get("is_running"), one["id"])),
+            "runs": sorted(states, key=lambda one: (not one.get("is_running"), "parts" not in one, one["id"])),
         }
         return Snapshot(state, iterations, files)
 
@@ -149,6 +154,16 @@ class Source:
         base = Path(self._plan.root) / "tmp"
         found = [(int(path.name[4:]), path) for path in base.glob("run-*") if path.name[4:].isdigit()]
         return [one for one in sorted(found) if self._plan.run_id in (None, one[0])]
+
+    def _other_engine(self, folder: Path) -> str:
+        """Tell which command shows a run that goes on in an engine that this viewer does not look at; else nothing."""
+        try:
+            plan, state = read_plan(folder), read_state(folder)
+        except FormatError:  # said by whoever opens it
+            return ""
+        if plan is None or state is None or state.phase == "ended" or plan.engine == self._plan.engine:
+            return ""
+        return f"DR_DOCKER_STYLE was {plan.engine} at its start; drctl start-viewer --set DR_DOCKER_STYLE={plan.engine}"
 
     def _open(self, run_id: int, folder: Path) -> _Run | None:
         plan = read_plan(folder)

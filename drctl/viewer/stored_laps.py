@@ -59,8 +59,8 @@ class StoredLaps:
         return self._known[stamp][1] if traces else None
 
     def _of_race(self, stamp: str) -> list[ObjectInfo]:
-        found = self._store.stat(self._keys.evaluation_trace(stamp))
-        return [] if found is None else [found]
+        keys = (self._keys.evaluation_trace(stamp), self._keys.opponent_trace(stamp))
+        return [info for info in map(self._store.stat, keys) if info is not None]
 
     def _newest(self) -> tuple[int | None, list[ObjectInfo]]:
         """Return the newest iteration of which there are traces, and the trace of each slot that played it."""

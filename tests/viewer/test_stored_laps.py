@@ -70,6 +70,8 @@ def test_a_race_and_its_own_track(store, laps):
     found = laps.read("20260102030405")
     assert (found["iteration"], found["track"]["name"], len(found["clips"])) == (None, "Oval_track", 3)
     assert {clip["phase"] for clip in found["clips"]} == {"evaluation"}
+    store.put("model/evaluation-20260102030405/opponent/evaluation-simtrace/0-iteration.csv", trace([0], "Oval_track"))
+    assert [clip["car"] for clip in laps.read("20260102030405")["clips"]] == [1, 2, 3, 4]
     assert laps.read("20260102030406") is None
     assert laps.read()["track"]["name"] == "reinvent_base"
 
