@@ -64,7 +64,7 @@ VERBS: Final = (
     ),
     _replaced("dr-find-sagemaker", _NO_CONTAINER),
     _replaced("dr-find-robomaker", _NO_CONTAINER),
-    _replaced("dr-get-robomaker-stats", "drctl status says how fast workers are; drctl watch shows it live"),
+    _replaced("dr-get-robomaker-stats", "drctl status and drctl watch tell what every worker does"),
     _replaced("dr-start-tournament", "drctl eval with DR_RACE_TYPE=HEAD_TO_MODEL races two models"),
     # Files and settings
     _works("upload-custom-files"),
@@ -79,7 +79,7 @@ VERBS: Final = (
     _works("download-model", "-f -w -d -c -s -t"),
     _works("increment-upload-model", "-f -w -p -d"),
     _works("set-upload-model"),
-    _renamed("dr-list-aws-models", "list-models"),
+    _renamed("dr-list-aws-models", "list-models --upload"),
     _works("upload-car-zip", "-L -f -b -p", "needs no training under way; the last checkpoint without -b"),
     _renamed("dr-create-car-zip", "export-car", "-b -p -o", "writes here, not to data/output"),
     # Watching
@@ -98,7 +98,7 @@ VERBS: Final = (
     _replaced("droa-get-model", f"{_NO_CONSOLE}drctl list-models --output json tells about the models here"),
     _replaced("droa-download-logs", f"{_NO_CONSOLE}drctl import-model takes a model's folder"),
     _replaced("droa-delete-model", f"{_NO_CONSOLE}drctl delete-model moves one that is here to the trash"),
-    _replaced("droa-import-model", f"{_NO_CONSOLE}drctl export-car writes a file that its page takes"),
+    _replaced("droa-import-model", f"{_NO_CONSOLE}drctl upload-model copies a model to a bucket"),
 )
 
 

@@ -25,9 +25,6 @@ LATER = {  # commands that this version does not have yet
     "download-model",
     "increment-upload-model",
     "set-upload-model",
-    "start-loganalysis",
-    "stop-loganalysis",
-    "url-loganalysis",
 }
 ROOT = typer.main.get_command(app)
 
