@@ -11,13 +11,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from drctl.config.registry import refused_settings
+from drctl.config.registry import fix_for, refused_settings
 from drctl.engines.choice import make_engine
 from drctl.engines.container_run import clear_container_run
 from drctl.engines.evaluation_process import evaluation_folder, only_evaluation
 from drctl.engines.lock import RunLock
 from drctl.engines.state import read_state
-from drctl.errors import ConflictError, DrctlError, FailedError, NotSupportedError, ObjectNotFoundError, UsageError
+from drctl.errors import (
+    ConflictError,
+    DrctlError,
+    FailedError,
+    NotSupportedError,
+    ObjectNotFoundError,
+    Problem,
+    UsageError,
+)
 from drctl.formats.evaluation_metrics import LapMetrics, parse_evaluation_metrics
 from drctl.formats.evaluation_params import evaluation_params_for
 from drctl.formats.object_keys import ModelKeys
@@ -186,8 +194,19 @@ def _with_choices(project: Project, checkpoints: Sequence[str], tracks: Sequence
 
 def _checked(project: Project, checkpoints: Sequence[str], tracks: Sequence[str]) -> Project:
     """Return the project with the choices of the command line, which the images can carry out."""
+    own, theirs = project.settings.eval_checkpoint, project.settings.eval_opp_checkpoint
     project = _with_choices(project, checkpoints, tracks)
     problems = [*refused_settings(project.settings, "eval"), *stack_problems(project.settings)]
+    if project.settings.race_type == "HEAD_TO_MODEL" and theirs != own:
+        origin = project.settings.origin("DR_EVAL_OPP_CHECKPOINT")
+        problems.append(
+            Problem(
+                f"DR_EVAL_OPP_CHECKPOINT is {theirs}, and the community images choose both cars' checkpoints alike",
+                str(origin),
+                f"that of DR_EVAL_CHECKPOINT, {own}",
+                fix_for("DR_EVAL_OPP_CHECKPOINT", own, origin.source),
+            )
+        )
     if problems:
         raise NotSupportedError.from_problems(problems)
     return project

@@ -44,6 +44,11 @@ EVALUATION_FILES = {
     *(f"evaluation-#/mp#/{camera}/#-video.mp#" for camera in CAMERAS),
     *(f"mp#/{camera}/#-video.mp#" for camera in CAMERAS),
 }
+OPPONENT_FILES = {
+    "evaluation-#/opponent/evaluation-simtrace/#-iteration.csv",
+    "evaluation-simtrace/#-iteration.csv",
+    "metrics/EvaluationMetrics-#.json",
+}
 
 
 @pytest.fixture
@@ -67,6 +72,14 @@ def test_a_training_leaves_the_files_of_the_contract(project, capsys):
     assert "Checkpoint 2 on reinvent_base, times in seconds" in out
     assert project.kinds_of_files("rl-deepracer-sagemaker") == FILES | EVALUATION_FILES
     assert project.evaluations() == []
+
+    # It races its earlier self too.
+    duel = ("--opponent", "rl-deepracer-sagemaker", "--opponent-checkpoint", "1")
+    assert project.drctl("eval", "--trials", "1", *duel, **one_lap) == 0
+    out = capsys.readouterr().out
+    assert "FasterCar (checkpoint 1) on reinvent_base, lap 1/1: " in out
+    assert "nobody wins: neither car completed all its laps" in out
+    assert project.kinds_of_files("rl-deepracer-sagemaker") == FILES | EVALUATION_FILES | OPPONENT_FILES
 
     # What the model does not allow is said with the exit status of a host's evaluation.
     assert project.drctl("eval", "--checkpoint", "77") == 4

@@ -132,6 +132,8 @@ def test_what_the_images_cannot_race_is_refused_before_anything_starts(project, 
     engine = FakeEngine(store, [])
     with pytest.raises(UsageError, match="--track is there 2 times"):
         race_with_images(project(), tracks=["a", "b"], engine=engine)
+    with pytest.raises(NotSupportedError, match="the community images choose both cars' checkpoints alike"):
+        race_with_images(project(race_type="HEAD_TO_MODEL", eval_opp_checkpoint="best"), engine=engine)
     with pytest.raises(NotSupportedError, match="take best or last and nothing else"):
         race_with_images(project(), checkpoints=["3"], engine=engine)
     store.delete(f"{P}/model/3_Step-99.ckpt.index")
