@@ -33,6 +33,7 @@ from drctl.cli import (
     status,
     tracks,
     training,
+    transfer,
     viewer,
     worker,
 )
@@ -119,6 +120,7 @@ def _build() -> typer.Typer:
         files,
         models,
         importing,
+        transfer,
         car,
         report,
         prune,

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from drctl.cli.context import invocation_of
-from drctl.cli.models import confirm
 from drctl.cli.output import show_message
+from drctl.cli.question import confirm
 from drctl.errors import UsageError
 from drctl.result import Message, Result
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drctl.cli.context import invocation_of
-from drctl.cli.output import show_message
-from drctl.errors import UsageError
-from drctl.result import Message, Result
+from drctl.cli.question import confirm
+from drctl.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.tree import Tree
 
-    from drctl.cli.context import Invocation
     from drctl.operations.lineage import Branch
 
 _LINE_MAX = 1000
@@ -59,33 +56,6 @@ def show_tree(ctx: typer.Context, uploaded: _Uploaded = False) -> Result:
         return result
     _draw(branches, has_color=invocation.output.has_color)
     return result
-
-
-def confirm(invocation: Invocation, messages: Sequence[Message], question: str, words: str, *, is_forced: bool) -> None:
-    """Show what will happen and ask; without an answer nothing does.
-
-    Args:
-        invocation: The call.
-        messages: What will happen.
-        question: To be answered.
-        words: The command, for the fix.
-        is_forced: Do not ask.
-
-    Raises:
-        UsageError: Nobody can answer here.
-    """
-    if is_forced:
-        return
-    if not invocation.output.is_interactive or not sys.stdin.isatty():
-        command = words.partition(" ")[0]
-        raise UsageError(
-            f"{command} asks before it does that, and nobody can answer here",
-            expected="-f, which does not ask",
-            fix=f"drctl {words} -f",
-        )
-    for message in messages:
-        show_message(message, invocation.output)
-    typer.confirm(question, abort=True)
 
 
 def _draw(branches: Sequence[Branch], *, has_color: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from drctl.cli.context import invocation_of
-from drctl.cli.models import confirm
+from drctl.cli.question import confirm
 from drctl.result import Result
 
 DAYS = 7.0

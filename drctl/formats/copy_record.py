@@ -22,8 +22,7 @@ class CopyRecord:
     """One copy of a model.
 
     Attributes:
-        source: The store it came from, for people.
-        source_bucket: Its bucket.
+        source: Name of the store it came from, such as ``s3://bucket``.
         source_prefix: The model there.
         checkpoint: The only checkpoint that was copied; None for the whole model.
         time: When it was begun, ISO 8601 with time zone.
@@ -36,7 +35,6 @@ class CopyRecord:
     """
 
     source: str
-    source_bucket: str
     source_prefix: str
     checkpoint: int | None
     time: str

@@ -7,6 +7,7 @@ from the newest one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -22,6 +23,11 @@ class FileRecord:
 
     size_bytes: int
     sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> FileRecord:
+        """Return the record of a content."""
+        return cls(len(data), hashlib.sha256(data).hexdigest())
 
 
 @dataclass(frozen=True)

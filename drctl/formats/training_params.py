@@ -254,6 +254,52 @@ def read_world_names(data: bytes) -> tuple[str, ...]:
     return tuple(str(name) for name in (names if isinstance(names, list) else [names]) if name)
 
 
+def move_training_params(
+    data: bytes,
+    *,
+    buckets: Mapping[str, str],
+    prefixes: Mapping[str, str],
+    files: Mapping[str, str],
+    endpoint_url: str | None,
+) -> bytes | None:
+    """Return a parameter file that names another place; None when the file is none.
+
+    Args:
+        data: The file's content, of a training or an evaluation.
+        buckets: Old name to new one.
+        prefixes: Old prefix to new one; keys below it move along.
+        files: Key to value where the old value lies under none of the prefixes.
+        endpoint_url: Address of the new place's S3 server; None for AWS and for a folder.
+    """
+    try:
+        params = yaml.load(data, Loader=_LOADER)  # noqa: S506 - both loaders are safe ones
+    except (yaml.YAMLError, ValueError):
+        return None
+    if not isinstance(params, dict) or "WORLD_NAME" not in params:
+        return None
+
+    def move(key: str, text: str) -> str:
+        if key.endswith("_S3_BUCKET"):
+            return buckets.get(text, text)
+        if not key.endswith(("_S3_PREFIX", "_S3_KEY", "_S3_OBJECT_KEY")):
+            return text
+        for old in sorted(prefixes, key=len, reverse=True):
+            if f"{text}/".startswith(f"{old}/"):
+                return prefixes[old] + text[len(old) :]
+        return files.get(key, text)
+
+    moved: dict[str, str | list[str]] = {}
+    for key, value in params.items():
+        if isinstance(value, list):
+            moved[str(key)] = [move(str(key), str(one)) for one in value]
+        else:
+            moved[str(key)] = move(str(key), "" if value is None else str(value))
+    moved.pop("S3_ENDPOINT_URL", None)
+    if endpoint_url:
+        moved["S3_ENDPOINT_URL"] = endpoint_url
+    return render_training_params(moved)
+
+
 def _read_randomized(fields: FieldReader) -> tuple[tuple[str, float], ...]:
     found = parse_randomized(fields.text("RANDOMIZE", EVERY_GROUP))
     if found is None:

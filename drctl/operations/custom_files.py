@@ -112,13 +112,32 @@ def download_custom_files(project: Project, *, force: bool = False) -> Result:
     differing = [one for one in changes if one.change == "changed"]
     if differing and not force:
         raise ConflictError.from_problems([_differs(one, store.name) for one in differing])
-    kept_in = _keep(project, differing) if differing else None
-    for one in changes:
-        if one.change != "unchanged":
-            _write(project.custom_files / one.name, content[one.name])
+    _, kept_in = write_custom_files(project, content)
     notes = (Message(f"the replaced files are in {kept_in}"),) if kept_in else ()
     result = _result(changes, store.name, "custom_files", notes)
     return Result({**result.data, "kept_in": kept_in}, result.messages)
+
+
+def write_custom_files(project: Project, contents: Mapping[str, bytes]) -> tuple[dict[str, Change], str | None]:
+    """Write files to ``custom_files``; what they replace is kept under ``tmp/replaced``.
+
+    Args:
+        project: The project.
+        contents: Content by path below ``custom_files``.
+
+    Returns:
+        What became of each, and the folder with what was replaced, or None.
+
+    Raises:
+        UnavailableError: A file cannot be read or written.
+    """
+    changes = {name: _compare(_read(project.custom_files / name), data) for name, data in contents.items()}
+    differing = [name for name, change in changes.items() if change == "changed"]
+    kept_in = _keep(project, differing) if differing else None
+    for name, change in changes.items():
+        if change != "unchanged":
+            _write(project.custom_files / name, contents[name])
+    return changes, kept_in
 
 
 def chosen_files(project: Project) -> dict[str, tuple[Path, str]]:
@@ -217,13 +236,13 @@ def _write(path: Path, data: bytes) -> None:
         raise UnavailableError(f"the file cannot be written: {error.strerror}", where=str(path)) from error
 
 
-def _keep(project: Project, differing: list[FileChange]) -> str:
+def _keep(project: Project, names: list[str]) -> str:
     """Copy local files aside and return the folder, relative to the project."""
     folder = project.root / "tmp" / "replaced" / f"{datetime.now().astimezone():%Y%m%d%H%M%S}-{os.getpid()}"
-    for one in differing:
-        data = _read(project.custom_files / one.name)
+    for name in names:
+        data = _read(project.custom_files / name)
         if data is not None:
-            _write(folder / one.name, data)
+            _write(folder / name, data)
     return folder.relative_to(project.root).as_posix()
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drctl.config.text_rules import TEXT_RULES
 from drctl.errors import ConflictError, DrctlError, UnavailableError, UsageError
 from drctl.formats.object_keys import ModelKeys
 from drctl.operations.prefix import read_prefix
-from drctl.operations.project import set_config
+from drctl.operations.settings_change import change_settings, describe_change
 from drctl.result import Message, Result
 from drctl.storage.location import open_store, project_store_location
 from drctl.storage.trash import move_to_trash, restore
@@ -49,12 +47,7 @@ class Increment:
 
     def describe(self) -> tuple[Message, ...]:
         """Return the change for people, one line per setting."""
-        settings = self.project.settings
-        lines = [
-            Message(f"{name}: {settings.text(name) or 'no value'} -> {value}")
-            for name, value in self.changes.items()
-            if settings.text(name) != value
-        ]
+        lines = [*describe_change(self.project, self.changes)]
         if self.store is not None:
             lines.append(Message(f"what is under {self.store.name}/{self.new_prefix} will be moved to the trash"))
         return (*self.notes, *lines)
@@ -127,24 +120,21 @@ def increment_training(plan: Increment) -> Result:
     """
     described = plan.describe()
     trashed = move_to_trash(plan.store, plan.new_prefix, "drctl increment-training -w") if plan.store else None
-    project = plan.project
-    before = {name: (project.root / name).read_bytes() for name in project.env_files if (project.root / name).is_file()}
     try:
-        changed = set_config(project.root, plan.changes, experiment=project.settings.experiment_name)
+        changed = change_settings(plan.project, plan.changes)
     except DrctlError:
         if plan.store is not None and trashed is not None:
             restore(plan.store, trashed.id)
         raise
-    names = [_back_up(project.root, name, text) for name, text in before.items() if _differs(project.root, name, text)]
-    messages = [*described, *(message for message in changed.messages if message.level == "warning")]
+    messages = [*described]
     if trashed is not None:
         messages.append(Message(f"moved {trashed.object_count} objects to the trash; drctl undo brings them back"))
-    messages.append(Message(f"kept the former settings in {', '.join(names)}"))
+    messages += changed.describe()
     messages.append(Message(f"the next training is {plan.new_prefix}", "success"))
     data = {
         "prefix": plan.new_prefix,
         "pretrained_prefix": plan.changes[_SOURCE],
-        "backups": names,
+        "backups": list(changed.backups),
         "trash": trashed.id if trashed else None,
     }
     return Result(data, tuple(messages), ("drctl start-training",))
@@ -173,14 +163,3 @@ def _refuse_used(store: ObjectStore, prefix: str, delimiter: str, *, wipe: bool)
             fix=f"drctl increment-training -p {free}; with -w it is moved to the trash",
         )
     return bool(content.count)
-
-
-def _differs(root: Path, name: str, text: bytes) -> bool:
-    return (root / name).read_bytes() != text
-
-
-def _back_up(root: Path, name: str, text: bytes) -> str:
-    backup = root / f"{name}.bak"
-    backup.write_bytes(text)
-    shutil.copymode(root / name, backup)
-    return f"{name}.bak"

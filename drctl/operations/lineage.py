@@ -13,7 +13,7 @@ class Branch:
     """A model and those that began with it.
 
     Attributes:
-        name: Prefix; for a parent in another bucket its address.
+        name: Prefix; for a parent in another store with that in front.
         model: None for a parent that is not in this bucket.
         origin: How it came from what it hangs on; None at the root, and where that is not known.
         children: By name.
@@ -25,20 +25,20 @@ class Branch:
     children: tuple[Branch, ...]
 
 
-def grow_tree(models: Sequence[StoredModel], bucket: str) -> list[Branch]:
+def grow_tree(models: Sequence[StoredModel], store: str) -> list[Branch]:
     """Hang every model on the one that it began with.
 
     Parents that are gone or lie elsewhere are there by name. A model that was wiped and begun anew with one of its
     own descendants stands at the root.
 
     Args:
-        models: Of one bucket.
-        bucket: Its name.
+        models: Of one store.
+        store: Its name.
     """
     by_name = {model.prefix: model for model in models}
     parents: dict[str, str] = {}
     for model in models:
-        name = _name_of(model.parent, bucket)
+        name = None if model.parent is None else model.parent.name_from(store)
         if name is not None and model.prefix not in _ancestors(name, parents):
             parents[model.prefix] = name
     children: dict[str, list[str]] = {}
@@ -52,12 +52,6 @@ def grow_tree(models: Sequence[StoredModel], bucket: str) -> list[Branch]:
 
     roots = {name for name in [*by_name, *parents.values()] if name not in parents}
     return [grow(name) for name in sorted(roots)]
-
-
-def _name_of(parent: Parent | None, bucket: str) -> str | None:
-    if parent is None:
-        return None
-    return parent.prefix if parent.bucket == bucket else f"s3://{parent.bucket}/{parent.prefix}"
 
 
 def _ancestors(name: str, parents: dict[str, str]) -> set[str]:

@@ -13,7 +13,7 @@ from drctl.formats.object_keys import ModelKeys
 from drctl.operations.lineage import Branch, grow_tree
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.rollback import Rollback
-from drctl.operations.stored_models import Parent, StoredModel, read_models
+from drctl.operations.stored_models import Parent, StoredModel, read_models, size_text
 from drctl.operations.trash import refuse_live_trainer
 from drctl.operations.upload_place import open_models_store, upload_option
 from drctl.result import Message, Result
@@ -45,14 +45,14 @@ def list_models(project: Project, *, is_uploaded: bool = False) -> Result:
         ConfigError: There is no upload bucket.
         UnavailableError: The store cannot be used.
     """
-    store, bucket = open_models_store(project, is_uploaded=is_uploaded)
+    store = open_models_store(project, is_uploaded=is_uploaded)
     models = read_models(store)
     data = {"store": store.name, "models": [model.to_json() for model in models]}
     if not models:
         step = "drctl upload-model" if is_uploaded else "drctl start-training"
         return Result(data, (Message(f"{store.name} has no models"),), (step,))
     own = None if is_uploaded else project.settings.local_s3_model_prefix
-    lines = _table([_row(model, bucket, own) for model in models])
+    lines = _table([_row(model, store.name, own) for model in models])
     if any(model.prefix == own for model in models):
         lines.append(f"* {own} is the model of this project's settings")
     if any(UNKNOWN in line for line in lines):
@@ -76,12 +76,12 @@ def show_tree(project: Project, *, is_uploaded: bool = False) -> tuple[Result, l
         ConfigError: There is no upload bucket.
         UnavailableError: The store cannot be used.
     """
-    store, bucket = open_models_store(project, is_uploaded=is_uploaded)
+    store = open_models_store(project, is_uploaded=is_uploaded)
     models = read_models(store)
     data = {"store": store.name, "models": [model.to_json() for model in models]}
     messages = () if models else (Message(f"{store.name} has no models"),)
     step = f"drctl list-models{upload_option(is_uploaded)}" if models else "drctl start-training"
-    return Result(data, messages, (step,)), grow_tree(models, bucket)
+    return Result(data, messages, (step,)), grow_tree(models, store.name)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def plan_deletion(project: Project, prefixes: Sequence[str], *, is_uploaded: boo
         ObjectNotFoundError: There is nothing under a prefix; names all of these, and the nearest model for each.
         UnavailableError: The store cannot be used.
     """
-    store, _ = open_models_store(project, is_uploaded=is_uploaded)
+    store = open_models_store(project, is_uploaded=is_uploaded)
     models = [(keys, read_prefix(store, keys)) for keys in _keys_of(project, prefixes, is_uploaded=is_uploaded)]
     missing = [keys.prefix for keys, content in models if not content.count]
     if missing:
@@ -182,19 +182,18 @@ def delete_models(plan: Deletion) -> Result:
     return Result({"store": plan.store.name, "deleted": deleted}, messages, steps)
 
 
-def describe_parent(parent: Parent | None, bucket: str, *, is_known: bool) -> str:
+def describe_parent(parent: Parent | None, store: str, *, is_known: bool) -> str:
     """Return what a model began with in a few words.
 
     Args:
         parent: See `StoredModel`.
-        bucket: The model's own bucket; a parent there is named without it.
+        store: Name of the model's own store; a parent there is named without it.
         is_known: See `StoredModel.is_parent_known`.
     """
     if parent is None:
         return _NONE if is_known else UNKNOWN
-    place = parent.prefix if parent.bucket == bucket else f"s3://{parent.bucket}/{parent.prefix}"
     checkpoint = "" if parent.checkpoint is None else f"@{parent.checkpoint}"
-    return f"{'copy of ' if parent.is_copy else ''}{place}{checkpoint}"
+    return f"{'copy of ' if parent.is_copy else ''}{parent.name_from(store)}{checkpoint}"
 
 
 def describe_model(branch: Branch) -> str:
@@ -217,16 +216,11 @@ def describe_model(branch: Branch) -> str:
     return ", ".join(facts)
 
 
-def size_text(size_bytes: int) -> str:
-    """Return a size for people, in MB or GB."""
-    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"
-
-
-def _row(model: StoredModel, bucket: str, own: str | None) -> tuple[str, ...]:
+def _row(model: StoredModel, store: str, own: str | None) -> tuple[str, ...]:
     lap = UNKNOWN if not model.is_of_drctl else _NONE
     return (
         f"{model.prefix}{' *' if model.prefix == own else ''}{' (half copied)' if model.is_half_copied else ''}",
-        describe_parent(model.parent, bucket, is_known=model.is_parent_known),
+        describe_parent(model.parent, store, is_known=model.is_parent_known),
         _tracks(model.tracks),
         _NONE if model.iterations is None else str(model.iterations),
         lap if model.best_lap_s is None else f"{model.best_lap_s:.3f} s",

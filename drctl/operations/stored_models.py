@@ -48,16 +48,20 @@ class Parent:
     """What a model began with or was copied from.
 
     Attributes:
-        bucket: Its bucket.
+        store: Name of its store, such as ``s3://bucket``.
         prefix: Its prefix.
         checkpoint: Number of its checkpoint; None for a copy of the whole model.
         is_copy: The model is a copy and was not trained on.
     """
 
-    bucket: str
+    store: str
     prefix: str
     checkpoint: int | None
     is_copy: bool = False
+
+    def name_from(self, store: str) -> str:
+        """Return its prefix, for another store than the given one with that of its own in front."""
+        return self.prefix if self.store == store else f"{self.store}/{self.prefix}"
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class StoredModel:
             "prefix": self.prefix,
             "parent": parent
             and {
-                "bucket": parent.bucket,
+                "store": parent.store,
                 "prefix": parent.prefix,
                 "checkpoint": parent.checkpoint,
                 "is_copy": parent.is_copy,
@@ -128,6 +132,11 @@ def read_models(store: ObjectStore) -> list[StoredModel]:
         listings = pool.map(lambda folder: list(store.list(folder)), folders)
         found = list(chain.from_iterable(_part_models(listing) for listing in listings))
         return sorted(pool.map(lambda model: _read(store, *model), found), key=lambda model: model.prefix)
+
+
+def size_text(size_bytes: int) -> str:
+    """Return a size for people, in MB or GB."""
+    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"
 
 
 def _part_models(listing: Iterable[ObjectInfo]) -> Iterator[tuple[str, list[ObjectInfo]]]:
@@ -167,7 +176,7 @@ def _with_manifest(store: ObjectStore, keys: ModelKeys, model: StoredModel, newe
     return replace(
         model,
         is_of_drctl=True,
-        parent=_parent(newest.conditions.get("pretrained")),
+        parent=_parent(newest.conditions.get("pretrained"), store),
         is_parent_known=True,
         iterations=newest.number,
         best_lap_s=newest.counters.best_lap_s,
@@ -199,7 +208,7 @@ def _read_metrics(store: ObjectStore, info: ObjectInfo) -> Outcome | None:
 
 
 def _with_copy(model: StoredModel, record: CopyRecord) -> StoredModel:
-    parent = Parent(record.source_bucket, record.source_prefix, record.checkpoint, is_copy=True)
+    parent = Parent(record.source, record.source_prefix, record.checkpoint, is_copy=True)
     return replace(model, parent=parent, is_parent_known=True, is_half_copied=not record.is_complete)
 
 
@@ -242,9 +251,10 @@ def _read_copy(store: ObjectStore, keys: ModelKeys) -> CopyRecord | None:
         return None
 
 
-def _parent(origin: Any) -> Parent | None:
+def _parent(origin: Any, store: ObjectStore) -> Parent | None:
     try:
-        return Parent(str(origin["bucket"]), str(origin["prefix"]), int(origin["checkpoint"]))
+        place = f"{store.name.rpartition('/')[0]}/{origin['bucket']}"  # another bucket of the same server or folder
+        return Parent(place, str(origin["prefix"]), int(origin["checkpoint"]))
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -31,7 +31,7 @@ def show_trash(project: Project, *, is_uploaded: bool = False) -> Result:
     Raises:
         UnavailableError: The store cannot be used.
     """
-    store, _ = open_models_store(project, is_uploaded=is_uploaded)
+    store = open_models_store(project, is_uploaded=is_uploaded)
     entries = list_trash(store)
     lines = tuple(Message(_describe(entry)) for entry in entries)
     messages = lines or (Message("the trash is empty"),)
@@ -56,7 +56,7 @@ def undo(project: Project, entry_id: str | None = None, *, wipe: bool = False, i
         ObjectNotFoundError: There is no such entry.
         UnavailableError: The store cannot be used.
     """
-    store, _ = open_models_store(project, is_uploaded=is_uploaded)
+    store = open_models_store(project, is_uploaded=is_uploaded)
     wanted = next((entry for entry in list_trash(store) if entry_id in (None, entry.id)), None)
     moved = _make_room(store, wanted) if wipe and wanted else None
     # By its id: making room has made a newer entry.

@@ -11,22 +11,19 @@ if TYPE_CHECKING:
     from drctl.storage.objects import ObjectStore
 
 
-def open_models_store(project: Project, *, is_uploaded: bool) -> tuple[ObjectStore, str]:
+def open_models_store(project: Project, *, is_uploaded: bool) -> ObjectStore:
     """Open the bucket that models are looked for in.
 
     Args:
         project: The project.
         is_uploaded: ``DR_UPLOAD_S3_BUCKET``, not the project's own bucket.
 
-    Returns:
-        The store and the name of its bucket.
-
     Raises:
         ConfigError: There is no upload bucket.
         UnavailableError: The store cannot be opened.
     """
     location = upload_store_location(project) if is_uploaded else project_store_location(project)
-    return open_store(location), location.bucket
+    return open_store(location)
 
 
 def upload_option(is_uploaded: bool) -> str:

@@ -37,6 +37,7 @@ class StoreLocation:
         region: AWS region, or None.
         keys_file: JSON file with the access key, see `read_store_keys`; goes before `profile`.
         profile: AWS profile. Without it and `keys_file` the AWS default chain decides.
+        setting: What names the bucket, for messages.
     """
 
     kind: Literal["directory", "s3"]
@@ -46,6 +47,7 @@ class StoreLocation:
     region: str | None = None
     keys_file: str | None = None
     profile: str | None = None
+    setting: str = "DR_LOCAL_S3_BUCKET"
 
     def to_json(self) -> dict[str, Any]:
         """Return the mapping that `from_json` reads."""
@@ -140,14 +142,21 @@ def project_store_location(project: Project) -> StoreLocation:
     )
 
 
-def upload_store_location(project: Project) -> StoreLocation:
-    """Return the bucket of Amazon S3 that models are uploaded to (``DR_UPLOAD_S3_BUCKET``).
+def upload_store_location(project: Project, bucket: str | None = None) -> StoreLocation:
+    """Return the bucket that models are uploaded to (``DR_UPLOAD_S3_BUCKET``).
+
+    It is in Amazon S3, or on the server that ``DR_UPLOAD_S3_ENDPOINT_URL`` names.
+
+    Args:
+        project: The project.
+        bucket: Another bucket there.
 
     Raises:
         ConfigError: There is none.
     """
     settings = project.settings
-    if settings.upload_s3_bucket in (None, _NO_UPLOAD_BUCKET):
+    name = bucket or settings.upload_s3_bucket
+    if name in (None, _NO_UPLOAD_BUCKET):
         raise ConfigError(
             "there is no bucket to upload to",
             where=str(settings.origin("DR_UPLOAD_S3_BUCKET")),
@@ -155,7 +164,12 @@ def upload_store_location(project: Project) -> StoreLocation:
             fix="drctl config set DR_UPLOAD_S3_BUCKET=NAME",
         )
     return StoreLocation(
-        "s3", settings.upload_s3_bucket, region=settings.aws_app_region, profile=settings.upload_s3_profile
+        "s3",
+        name,
+        endpoint_url=settings.upload_s3_endpoint_url,
+        region=settings.aws_app_region,
+        profile=settings.upload_s3_profile,
+        setting="DR_UPLOAD_S3_BUCKET",
     )
 
 
@@ -219,4 +233,5 @@ def _open_s3(location: StoreLocation) -> S3Store:
         keys=read_store_keys(Path(location.keys_file)) if location.keys_file else None,
         profile=location.profile,
         keys_hint=location.keys_file,
+        bucket_setting=location.setting,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import builtins
 import contextlib
+import hashlib
 import random
 import secrets
 import time
@@ -69,6 +71,7 @@ class S3Store:
         profile: Name of a profile in the AWS configuration files. Without it and `keys` the AWS default chain
             decides: environment, default profile, the role of the machine.
         keys_hint: Where the keys came from, for messages.
+        bucket_setting: What names the bucket, for messages.
         pause: Called with the seconds to wait before another try.
 
     Raises:
@@ -84,12 +87,14 @@ class S3Store:
         keys: StoreKeys | None = None,
         profile: str | None = None,
         keys_hint: str | None = None,
+        bucket_setting: str = "DR_LOCAL_S3_BUCKET",
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._bucket = bucket
         self._endpoint_url = endpoint_url
         self._profile = None if keys else profile
         self._keys_hint = keys_hint
+        self._bucket_setting = bucket_setting
         self._pause = pause
         self._is_bucket_known = False
         try:
@@ -118,11 +123,11 @@ class S3Store:
         return self._try(read, key)
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False, if_version: str | None = None) -> str:
-        """See `ObjectStore.put`."""
+        """See `ObjectStore.put`; the server checks what arrives against its MD5."""
         if if_absent and if_version is not None:
             raise ValueError("if_absent and if_version exclude each other")
         check_key(key)
-        request: dict[str, Any] = {"Bucket": self._bucket, "Key": key, "Body": data}
+        request: dict[str, Any] = {"Bucket": self._bucket, "Key": key, "Body": data, "ContentMD5": _md5(data)}
         if not if_absent and if_version is None:
             return str(self._try(lambda: self._client.put_object(**request), key)["ETag"])
         request |= {"IfNoneMatch": "*"} if if_absent else {"IfMatch": if_version}
@@ -273,6 +278,7 @@ class S3Store:
             endpoint=self._endpoint_url or "Amazon S3",
             profile=self._profile,
             keys_hint=self._keys_hint,
+            bucket_setting=self._bucket_setting,
         )
 
     def _explain_missing(self, error: Exception, key: str) -> Exception:
@@ -281,6 +287,10 @@ class S3Store:
         except DrctlError as found:
             return found
         return self._explained(error, key)
+
+
+def _md5(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
 def _make_client(endpoint_url: str | None, region: str | None, keys: StoreKeys | None, profile: str | None) -> Any:

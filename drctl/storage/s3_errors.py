@@ -7,6 +7,7 @@ from drctl.errors import DrctlError, ObjectNotFoundError, PreconditionFailedErro
 # Amazon S3 API reference, "Error responses", and what MinIO and SeaweedFS send.
 _TRANSIENT_CODES = frozenset(
     (
+        "BadDigest",  # the content was damaged on its way
         "InternalError",
         "ServiceUnavailable",
         "SlowDown",
@@ -16,6 +17,11 @@ _TRANSIENT_CODES = frozenset(
         "XMinioServerNotInitialized",
     )
 )
+# The setting that names a bucket -> the command that makes one.
+_MAKE_BUCKET = {
+    "DR_LOCAL_S3_BUCKET": "drctl upload-custom-files --create-bucket",
+    "DR_UPLOAD_S3_BUCKET": "drctl upload-model --create-bucket",
+}
 _KEY_CODES = frozenset(
     ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "TokenRefreshRequired")
 )
@@ -69,7 +75,14 @@ def is_transient(error: Exception) -> bool:
 
 
 def explain(
-    error: Exception, *, place: str, bucket: str, endpoint: str, profile: str | None, keys_hint: str | None
+    error: Exception,
+    *,
+    place: str,
+    bucket: str,
+    endpoint: str,
+    profile: str | None,
+    keys_hint: str | None,
+    bucket_setting: str = "DR_LOCAL_S3_BUCKET",
 ) -> Exception:
     """Translate an error of boto3 into ours.
 
@@ -80,12 +93,15 @@ def explain(
         endpoint: Address of the server.
         profile: AWS profile in use, if any.
         keys_hint: Where the access key came from, if it was given.
+        bucket_setting: What names the bucket.
 
     Returns:
         A `DrctlError`, or the error itself when it is none of botocore's, that is, a bug.
     """
     server = f"{place} at {endpoint}"
     code = code_of(error)
+    if code in ("NoSuchBucket", "404") and (code != "404" or place == f"s3://{bucket}/"):
+        return _no_bucket(place, bucket, endpoint, bucket_setting)
     if code:
         return _explain_answer(error, code, place, server, bucket, endpoint, _key_source(profile, keys_hint))
     kind = type(error).__name__
@@ -110,6 +126,15 @@ def explain(
     return error
 
 
+def _no_bucket(place: str, bucket: str, endpoint: str, setting: str) -> UnavailableError:
+    return UnavailableError(
+        f"there is no bucket {bucket!r} at {endpoint}",
+        where=place,
+        expected=f"the bucket that {setting} names",
+        fix=_MAKE_BUCKET[setting],
+    )
+
+
 def _explain_answer(
     error: Exception, code: str, place: str, server: str, bucket: str, endpoint: str, source: tuple[str, str]
 ) -> DrctlError:
@@ -118,13 +143,6 @@ def _explain_answer(
         return ObjectNotFoundError(f"there is no object {key!r}", where=place)
     if code in ("PreconditionFailed", "412", _CONDITION_CLASH):
         return PreconditionFailedError("the object is not as it was when it was read", where=place)
-    if code in ("NoSuchBucket", "404"):
-        return UnavailableError(
-            f"there is no bucket {bucket!r} at {endpoint}",
-            where=place,
-            expected="the bucket that DR_LOCAL_S3_BUCKET names",
-            fix="drctl upload-custom-files --create-bucket",
-        )
     if code in _KEY_CODES or code == "403":
         origin, fix = source
         return UnavailableError(

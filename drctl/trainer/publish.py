@@ -7,7 +7,6 @@ publish 2: metrics, summary, manifest with the evaluation, index.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -122,7 +121,7 @@ class Publisher:
             created=time.time(),
             run_token=self._run_token,
             lease_epoch=self._lease.epoch,
-            files={_relative(self._keys, key): _record(data) for key, data in files.items()},
+            files={_relative(self._keys, key): FileRecord.of(data) for key, data in files.items()},
             counters=counters,
             slots=slots.states,
             conditions=dict(conditions),
@@ -273,7 +272,7 @@ def load_newest_complete(
                 data[key] = store.get(key)
             except ObjectNotFoundError:
                 break
-            if _record(data[key]) != manifest.files.get(_relative(keys, key)):
+            if FileRecord.of(data[key]) != manifest.files.get(_relative(keys, key)):
                 break
         else:
             return manifest, CheckpointContent(*data.values())
@@ -289,10 +288,6 @@ def load_newest_complete(
 
 def _relative(keys: ModelKeys, key: str) -> str:
     return key.removeprefix(f"{keys.prefix}/")
-
-
-def _record(data: bytes) -> FileRecord:
-    return FileRecord(len(data), hashlib.sha256(data).hexdigest())
 
 
 def _evaluation_summary(evaluation: EvaluationRecord | None) -> dict[str, Any] | None:

@@ -10,7 +10,6 @@ from drctl.formats.manifest import FileRecord
 
 RECORD = CopyRecord(
     source="data/bucket",
-    source_bucket="bucket",
     source_prefix="sprint",
     checkpoint=7,
     time="2026-11-28T04:50:04+00:00",

@@ -148,7 +148,12 @@ def test_the_list_as_json(store, drctl):
         "is_of_drctl",
         "is_half_copied",
     }
-    assert model["parent"] == {"bucket": "other", "prefix": "sprint", "checkpoint": 7, "is_copy": False}
+    assert model["parent"] == {
+        "store": "data/other",
+        "prefix": "sprint",
+        "checkpoint": 7,
+        "is_copy": False,
+    }
 
 
 def test_an_empty_store(drctl):
@@ -178,15 +183,15 @@ def test_the_tree(store):
     add_model(store, "b", pretrained=born("a", 1))
     add_model(store, "orphan", pretrained=born("deleted", 1))
     add_model(store, "guest", pretrained=born("a", 1, bucket="friends"))
-    assert outline(grow_tree(read_models(store), "bucket")) == [
+    assert outline(grow_tree(read_models(store), store.name)) == [
         "a",
         "  a-1",
         "    a-2",
         "  b",
+        "data/friends/a",
+        "  guest",
         "deleted",
         "  orphan",
-        "s3://friends/a",
-        "  guest",
     ]
 
 
@@ -194,15 +199,15 @@ def test_a_model_that_began_anew_with_its_descendant_is_a_root(store):
     add_model(store, "a", pretrained=born("b", 1))
     add_model(store, "b", pretrained=born("a", 1))
     add_model(store, "c", pretrained=born("c", 1))
-    assert outline(grow_tree(read_models(store), "bucket")) == ["b", "  a", "c"]
+    assert outline(grow_tree(read_models(store), store.name)) == ["b", "  a", "c"]
 
 
 def test_a_copy_hangs_on_what_it_was_copied_from(store):
     add_model(store, "a")
     add_model(store, "twin")
-    record = CopyRecord("data/bucket", "bucket", "a", 2, "", "", 0, 0, (), {}, is_complete=False)
+    record = CopyRecord("data/bucket", "a", 2, "", "", 0, 0, (), {}, is_complete=False)
     store.put(ModelKeys("twin").copy_record, render_copy_record(record))
-    (root,) = grow_tree(read_models(store), "bucket")
+    (root,) = grow_tree(read_models(store), store.name)
     (twin,) = root.children
     assert twin.model is not None
     assert twin.model.is_half_copied

@@ -12,8 +12,12 @@ from drctl.config.setting import Condition, setting
 _EVERY = ("start-training", "eval", "upload-custom-files", "download-custom-files", "upload-model")
 _run = partial(setting, file="run", commands=_EVERY)
 _system = partial(setting, file="system", commands=_EVERY)
-_upload = partial(setting, read_by="upload", commands=("upload-model", "upload-car-zip"))
-_droa = partial(_upload, part="models", file="system", in_files=False)
+_upload = partial(
+    setting,
+    read_by="upload",
+    commands=("upload-model", "download-model", "upload-car-zip"),
+)
+_site = partial(setting, file="system", read_by="upload", part="models", commands=("upload-model",), in_files=False)
 _clone = partial(
     setting,
     file="run",
@@ -107,5 +111,12 @@ class StorageSettings:
     )
     upload_s3_bucket: str | None = _upload(None, "Bucket that models are uploaded to.", file="system")
     upload_s3_profile: str = _upload("default", "AWS profile with the keys of that bucket.", file="system")
-    droa_url: str | None = _droa(None, "Address of a DeepRacer-on-AWS site.", rule="url")
-    droa_username: str | None = _droa(None, "User name on the DeepRacer-on-AWS site.")
+    upload_s3_endpoint_url: str | None = _upload(
+        None,
+        "Address of the S3 server with that bucket, such as http://mynas:9000; without a value Amazon S3.",
+        file="system",
+        rule="url",
+        in_files=False,
+    )
+    droa_url: str | None = _site(None, "Address of a DeepRacer-on-AWS site.", rule="url")
+    droa_username: str | None = _site(None, "User name on the DeepRacer-on-AWS site.")
