@@ -4,7 +4,7 @@ import { byId, choice, element } from "./element.js";
 
 const LABELS = { overlay: "Overlay", chase: "Chase", top: "Top", onboard: "Onboard", all: "All" };
 const FORMER = { kvs_stream: "overlay", camera: "onboard", main_camera: "chase", sub_camera: "top", all: "all" };
-const STALE_MS = 4000;
+const STALE_MS = 8000;
 const RETRY_MS = 1500;
 
 export class Cameras {

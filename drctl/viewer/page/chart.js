@@ -84,9 +84,9 @@ export class Chart {
       for (const value of [one.value(item)].flat()) {
         if (!Number.isFinite(value)) continue;
         if (one.isDots) {
-          pen.globalAlpha = 0.45;
+          pen.globalAlpha = 0.6;
           pen.beginPath();
-          pen.arc(x(item.iteration), y(value), 2.2, 0, 7);
+          pen.arc(x(item.iteration), y(value), 2.6, 0, 7);
           pen.fill();
         } else path.push([x(item.iteration), y(value)]);
       }
