@@ -122,7 +122,7 @@ def read_model(store: ObjectStore, keys: ModelKeys, limits: Limits | None = None
     metadata = reader.parse(keys.model_metadata, lambda data: parse_model_metadata(data, keys.model_metadata))
     hyperparameters = reader.parse(keys.hyperparameters, _mapping) or {}
     iterations = _read_iterations(reader, hyperparameters, missing)
-    drive, coverage = _read_traces(reader, limits, missing)
+    drive, coverage = _read_traces(reader, limits, _fastest(iterations), missing)
     races = _read_races(reader, limits.races)
     if not iterations and not races and not len(drive):
         raise _nothing(store, keys)
@@ -181,13 +181,13 @@ def _iterations_of_metrics(
 
 
 def _read_traces(
-    reader: _Reader, limits: Limits, missing: list[str]
+    reader: _Reader, limits: Limits, fastest: int | None, missing: list[str]
 ) -> tuple[Drive, Callable[[tuple[str, ...]], Coverage]]:
     traces = [
         _Trace(int(match[2]), int(match[1] or 0), info) for match, info in reader.below(reader.keys.prefix, _TRACE)
     ]
     numbers = sorted({trace.iteration for trace in traces})
-    chosen = _choose_traces(traces, numbers, limits)
+    chosen = _choose_traces(traces, numbers, limits, fastest)
 
     def read(trace: _Trace) -> tuple[int, int, Any] | None:
         rows = reader.parse(trace.info.key, lambda data: parse_rows(data, trace.info.key))
@@ -203,16 +203,25 @@ def _read_traces(
     return Drive.join(files), coverage
 
 
-def _choose_traces(traces: Sequence[_Trace], numbers: Sequence[int], limits: Limits) -> list[_Trace]:
-    """Choose the traces to read: the newest iterations and some spread over the training, within the size allowed."""
+def _choose_traces(
+    traces: Sequence[_Trace], numbers: Sequence[int], limits: Limits, fastest: int | None
+) -> list[_Trace]:
+    """Choose the traces to read: the newest iterations, the one with the fastest lap, and some spread over the rest."""
     count = limits.trace_iterations
     while True:
         newest = numbers[-(count // 2) :] if count > 1 else numbers[-1:]
         wanted = {*spread(numbers, count - len(newest)), *newest} if len(numbers) > count else set(numbers)
+        wanted |= set() if fastest is None else {fastest}
         chosen = [trace for trace in traces if trace.iteration in wanted]
         if count <= 1 or sum(trace.info.size_bytes for trace in chosen) <= limits.trace_bytes:
             return sorted(chosen, key=lambda trace: (trace.iteration, trace.slot))
         count = min(count, len(numbers)) * 2 // 3
+
+
+def _fastest(iterations: Sequence[Iteration]) -> int | None:
+    """Return the iteration with the fastest training lap, or None."""
+    timed = [(one.training.best_lap_s, one.number) for one in iterations if one.training.best_lap_s is not None]
+    return min(timed)[1] if timed else None
 
 
 def _read_races(reader: _Reader, count: int) -> tuple[Race, ...]:

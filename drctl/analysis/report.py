@@ -62,7 +62,6 @@ class ModelSection:
     actions: tuple[ActionShare, ...]
     actions_note: str
     races: tuple[Mapping[str, str], ...]
-    reward: str | None
     notes: tuple[str, ...]
 
 
@@ -111,6 +110,7 @@ def render_report(records: Sequence[ModelRecord], tracks: Tracks, now: datetime 
         models=models,
         tile_names=list(dict.fromkeys(name for model in models for name, _ in model.tiles)),
         settings=settings_rows(records),
+        rewards=_rewards(records),
         to_json=lambda value: Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")),  # noqa: S704
     )
 
@@ -159,7 +159,6 @@ def _section(record: ModelRecord, color: str, tracks: Tracks) -> ModelSection:
         tuple(shares),
         findings.about_actions(shares),
         tuple(_race_row(race, record, tracks) for race in reversed(record.races)),
-        record.reward_source,
         tuple(_notes(record)),
     )
 
@@ -248,12 +247,21 @@ def _race_row(race: Race, record: ModelRecord, tracks: Tracks) -> dict[str, str]
     }
 
 
+def _rewards(records: Sequence[ModelRecord]) -> list[tuple[str, str]]:
+    """Return each reward function once, with the names of its models."""
+    names: dict[str, list[str]] = {}
+    for record in records:
+        if record.reward_source is not None:
+            names.setdefault(record.reward_source, []).append(record.name)
+    return [(", ".join(models), text) for text, models in names.items()]
+
+
 def _notes(record: ModelRecord) -> list[str]:
     notes, read = list(record.missing), record.coverage
     if read.traces < read.traces_stored:
         notes.append(
             f"Maps and actions are drawn from {read.iterations} of {read.iterations_stored} iterations: the newest, "
-            "and others spread over the training."
+            "the one with the fastest lap, and others spread over the training."
         )
     if len(record.iterations) > POINTS:
         notes.append(f"Each point of a chart is the mean of {-(-len(record.iterations) // POINTS)} iterations.")

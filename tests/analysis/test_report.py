@@ -128,6 +128,7 @@ def test_lines_are_thinned_to_means():
     points = thin([(float(number), number % 2 * 10.0) for number in range(1200)])
     assert len(points) == 300
     assert points[:2] == [(1.5, 5.0), (5.5, 5.0)]
+    assert thin([(1.0, 9.0), (2.0, 8.0), (3.0, 7.0), (4.0, 9.0)], 2, takes_least=True) == [(2.0, 8.0), (3.0, 7.0)]
 
 
 def test_nothing_to_draw():

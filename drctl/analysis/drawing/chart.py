@@ -135,15 +135,15 @@ def draw_areas(title: str, layers: Sequence[tuple[str, str, Sequence[Point]]], *
     return Figure(title, svg, note, tuple((name, color) for name, color, _ in layers))
 
 
-def thin(points: Sequence[Point], count: int = POINTS) -> list[Point]:
-    """Return at most so many points: the means of equal spans of iterations."""
+def thin(points: Sequence[Point], count: int = POINTS, *, takes_least: bool = False) -> list[Point]:
+    """Return at most so many points: the means, or the least, of equal spans of iterations."""
     if len(points) <= count:
         return list(points)
     size = math.ceil(len(points) / count)
     spans = [points[start : start + size] for start in range(0, len(points), size)]
-    return [
-        (sum(x for x, _ in span) / len(span), sum(value for _, value in span) / len(span)) for span in spans if span
-    ]
+    if takes_least:
+        return [min(span, key=lambda point: point[1]) for span in spans]
+    return [(sum(x for x, _ in span) / len(span), sum(value for _, value in span) / len(span)) for span in spans]
 
 
 def ticks(low: float, high: float, wanted: int) -> list[float]:

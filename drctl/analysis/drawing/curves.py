@@ -61,16 +61,17 @@ def _completion(records: Sequence[ModelRecord]) -> Figure | None:
 def _lap_times(records: Sequence[ModelRecord]) -> Figure | None:
     if len(records) > 1:
         series = [
-            Series(record.name, color, thin(_points(record, _best_of_both)))
+            Series(record.name, color, thin(_points(record, _best_of_both), takes_least=True))
             for record, color in zip(records, MODEL_COLORS, strict=False)
         ]
         return draw_chart("Best lap", series, unit=" s")
     record = records[0]
+    trained = _points(record, lambda one: one.training.best_lap_s)
     return draw_chart(
         "Lap times",
         [
-            Series("training, best", TRAINING, thin(_points(record, lambda one: one.training.best_lap_s)), "dots"),
-            Series("evaluation, best", EVALUATION, thin(_points(record, _best_evaluated))),
+            Series("training, best", TRAINING, thin(trained, takes_least=True), "dots"),
+            Series("evaluation, best", EVALUATION, thin(_points(record, _best_evaluated), takes_least=True)),
         ],
         unit=" s",
         note=findings.about_lap_times(record),
