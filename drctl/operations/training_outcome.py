@@ -46,7 +46,7 @@ def describe_end(status: RunStatus, messages: Sequence[Message] = ()) -> Result:
     if checkpoint:
         lines.append(Message(f"best checkpoint {checkpoint['best']}, last checkpoint {checkpoint['last']}"))
     if status.reason == "finished" or status.stack == "community":
-        steps: tuple[str, ...] = ("drctl eval --mp4",)
+        steps: tuple[str, ...] = ("drctl eval --mp4", "drctl report")
     else:
         steps = ("drctl start-training --resume",)
     return Result(data, tuple(lines), steps, exit_status=status.exit_status or 0)

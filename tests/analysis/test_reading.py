@@ -11,6 +11,8 @@ from drctl.analysis.reading import Limits, read_model, spread
 from drctl.analysis.road import find_track
 from drctl.errors import ObjectNotFoundError
 from drctl.formats.object_keys import ModelKeys
+from drctl.secrets import Secret
+from drctl.storage.s3 import S3Store, StoreKeys
 
 
 @pytest.mark.parametrize("slots", [1, 2])
@@ -87,6 +89,20 @@ def test_nothing_there(write_model):
     assert problem.what == "there is nothing to report on under modle"
     assert problem.expected == "a model that was trained or raced: one of model"
     assert problem.fix == "drctl report model"
+
+
+def test_a_model_in_s3(write_model, s3_server):
+    model = write_model()
+    keys = StoreKeys(s3_server.access_key_id, Secret(s3_server.secret_access_key))
+    store = S3Store("analysis", endpoint_url=s3_server.endpoint_url, keys=keys)
+    store.create_bucket_if_missing()
+    for info in model.store.list():
+        store.put(info.key, model.store.get(info.key))
+    here, there = read_model(model.store, model.keys), read_model(store, model.keys)
+    assert there.iterations == here.iterations
+    assert (there.drive.rows == here.drive.rows).all()
+    assert there.place == "s3://analysis/model"
+    assert there.missing == here.missing
 
 
 def test_spread():
