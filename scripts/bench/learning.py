@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """How soon a car learns: steps and wall time to the first lap and to five of five laps, run by run.
 
-usage: learning.py run [--only NAME ...] [--cap SECONDS]   trains what has no result yet
+usage: learning.py run [--only NAME ...] [--cap SECONDS] [--busy]   trains what has no result yet
        learning.py plot                                   draws the results that there are, and prints a table
        learning.py list                                   names the runs, done or not
+
+With --busy no wall times are kept: the machine has other work, and a training's steps do not depend on it.
 
 Each run's JSON (with commit and machine) and the plots lie in docs/learning/. "Not reached within the cap" is a result.
 """
@@ -67,8 +69,8 @@ def entries() -> Iterator[Entry]:
         yield Entry(f"{name}-reinvent_base-0", name, 0, "reinvent_base", 3600.0, {"DR_RACE_TYPE": race})
 
 
-def train(entry: Entry, cap_s: float) -> dict[str, Any]:
-    """Train once from nothing and return its result."""
+def train(entry: Entry, cap_s: float, *, is_busy: bool) -> dict[str, Any]:
+    """Train once from nothing and return its result, without wall times where the machine is busy otherwise."""
     settings = {
         "DR_SEED": str(entry.seed),
         "DR_WORLD_NAME": entry.track,
@@ -88,7 +90,7 @@ def train(entry: Entry, cap_s: float) -> dict[str, Any]:
                 evaluation = judged[number]["evaluation"]
                 points.append(
                     {
-                        "wall_s": round(time.time() - run.entered, 1),
+                        "wall_s": None if is_busy else round(time.time() - run.entered, 1),
                         "steps": sum(summary["steps"] for summary in judged[: number + 1]),
                         "progress_mean": evaluation["progress_mean"],
                         "laps": evaluation["laps"],
@@ -114,14 +116,14 @@ def train(entry: Entry, cap_s: float) -> dict[str, Any]:
     }
 
 
-def run(names: list[str], cap_s: float | None) -> None:
+def run(names: list[str], cap_s: float | None, *, is_busy: bool) -> None:
     """Train what has no result yet; each result is stored as its training ends."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     for entry in entries():
         file = RESULTS / f"{entry.name}.json"
         if (names and entry.name not in names and entry.group not in names) or file.exists():
             continue
-        result = train(entry, min(entry.cap_s, cap_s or entry.cap_s))
+        result = train(entry, cap_s or entry.cap_s, is_busy=is_busy)
         _write_whole(file, json.dumps(result, indent=1) + "\n")
         note(f"{file}: first lap {_tell(result['first_lap'])}, five of five {_tell(result['five_of_five'])}")
 
@@ -148,7 +150,9 @@ def plot() -> None:
 
 
 def _tell(point: dict[str, Any] | None) -> str:
-    return "not reached within the cap" if point is None else f"{point['steps']:,} steps, {point['wall_s']:.0f} s"
+    if point is None:
+        return "not reached within the cap"
+    return f"{point['steps']:,} steps" + ("" if point["wall_s"] is None else f", {point['wall_s']:.0f} s")
 
 
 def _write_whole(file: Path, text: str) -> None:
@@ -162,14 +166,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=("run", "plot", "list"))
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="runs or groups")
-    parser.add_argument("--cap", type=float, help="seconds after which a training is ended, if sooner than its own")
+    parser.add_argument("--cap", type=float, help="seconds after which a training is ended, instead of its own")
+    parser.add_argument("--busy", action="store_true", help="keep no wall times")
     options = parser.parse_args()
     known = {name for entry in entries() for name in (entry.name, entry.group)}
     unknown = sorted(set(options.only) - known)
     if unknown:
         sys.exit(f"no such run: {', '.join(unknown)}; learning.py list names them")
     if options.verb == "run":
-        run(options.only, options.cap)
+        run(options.only, options.cap, is_busy=options.busy)
     elif options.verb == "plot":
         plot()
     else:
