@@ -107,7 +107,7 @@ class Hyperparameters:
     episodes_per_iteration: int = _declare(
         "num_episodes_between_training",
         20,
-        "Episodes per iteration; with sac also the gradient steps between two copies of the target network.",
+        "Episodes per iteration; with sac also how many gradient steps the target network is behind.",
         low=1,
         high=1000,
     )

@@ -151,7 +151,7 @@ def _tell_estimate(estimate: Estimate, project: Project) -> list[Message]:
     return [
         Message(
             f"collecting about {estimate.steps_per_s:.0f} steps/s with {workers} worker{'s' * (workers != 1)}, "
-            f"learning about {estimate.updates_per_s:.0f} steps/s"
+            f"learning about {estimate.updates_per_s:.0f} steps/s, {estimate.passes_per_step:g} for each step collected"
         ),
         Message(
             f"an iteration takes about {duration(estimate.first_iteration_s)} at first, and about "

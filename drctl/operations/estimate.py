@@ -34,12 +34,14 @@ class Estimate:
     Attributes:
         steps_per_s: Steps that workers and trainer together collect per second.
         updates_per_s: Steps per second that go through the network while it learns; each counts as often as it does.
+        passes_per_step: How many of them there are for each step collected.
         first_iteration_s: Time of an iteration of the untrained network.
         lap_iteration_s: Time of an iteration in which every episode is a lap.
     """
 
     steps_per_s: float
     updates_per_s: float
+    passes_per_step: float
     first_iteration_s: float
     lap_iteration_s: float
 
@@ -121,7 +123,7 @@ def estimate_iteration(
     def iteration_s(episode_steps: float) -> float:
         return count * episode_steps * per_step + trials * episode_steps / collected
 
-    return Estimate(collected, learned, iteration_s(total / count), iteration_s(lap_steps))
+    return Estimate(collected, learned, passes, iteration_s(total / count), iteration_s(lap_steps))
 
 
 def _show(frames: NDArray[np.uint8], stack: int) -> NDArray[np.uint8]:

@@ -187,11 +187,13 @@ def test_sac_s_iterations_are_estimated_by_its_gradient_steps(project):
     rules |= {"batch_size": 8, "num_episodes_between_training": 5}
     (project.custom_files / "hyperparameters.json").write_text(json.dumps(rules))
     loaded = load_project(project.root, {"DR_SAC_UPDATE_RATIO": "4"}, environment={})
-    data = check_training(loaded).data
+    result = check_training(loaded)
+    data = result.data
     estimate, lap_steps, trials = data["estimate"], data["races"][0]["lap_steps"], loaded.settings.train_min_eval_trials
     # 4 gradient steps of 8 rows each per step of 5 episodes; evaluation laps are only driven.
     per_step = 5 * (1 / estimate["steps_per_s"] + 4 * 8 / estimate["updates_per_s"]) + trials / estimate["steps_per_s"]
     assert estimate["lap_iteration_s"] == pytest.approx(lap_steps * per_step, rel=0.01)
+    assert any(message.text.endswith(" steps/s, 32 for each step collected") for message in result.messages)
 
 
 def test_a_reward_that_fails_far_along_the_track_is_found_with_its_line(project):
