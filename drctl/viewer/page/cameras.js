@@ -47,6 +47,10 @@ export class Cameras {
       const tile = this.tiles.get(key) ?? this.addTile(key, worker, camera);
       this.describe(tile, worker);
     }
+    if (this.order !== [...shown.keys()].join()) {
+      this.order = [...shown.keys()].join();
+      byId("tiles").append(...[...shown.keys()].map((key) => this.tiles.get(key).figure));
+    }
     byId("tiles").style.setProperty("--columns", this.camera === "all" ? offered.length : columnsFor(shown.size));
     byId("cameras").hidden = !shown.size;
     byId("main").classList.toggle("solo", !shown.size);
@@ -59,7 +63,6 @@ export class Cameras {
     const dot = element("span", { class: "dot" }), away = element("div", { class: "away" }, "waiting for pictures");
     const figure = element("figure", { class: `tile ${camera}`, "data-worker": worker.name, "data-camera": camera },
       canvas, away, element("figcaption", {}, dot, worker.name, element("span", { class: "quiet" }, LABELS[camera]), element("span", { class: "gap" }), cars));
-    byId("tiles").append(figure);
     const tile = { key, figure, canvas, cars, dot, away, seen: 0 };
     this.tiles.set(key, tile);
     return tile;
