@@ -58,6 +58,11 @@ class CarFile:
         best = () if is_best else (Message(f"the best checkpoint is {self.best}, which -b takes"),)
         return (*warnings, Message(f"unpacked again and run: {text}"), Message(f"{half} of them"), *best)
 
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """Return what shows how it drives before a car does."""
+        return (f"drctl eval --model {self.prefix} --checkpoint {self.checkpoint} --mp4",)
+
     def to_json(self) -> dict[str, Any]:
         """Return the facts as a mapping."""
         return {
@@ -169,7 +174,7 @@ def export_car(
     size = f"{len(car_file.data) / 1e6:.1f} MB"
     text = f"wrote checkpoint {car_file.checkpoint} of {car_file.prefix} to {target}, {size}"
     messages.append(Message(text, "success"))
-    return Result({"file": str(target), **car_file.to_json()}, tuple(messages))
+    return Result({"file": str(target), **car_file.to_json()}, tuple(messages), car_file.next_steps)
 
 
 def plan_upload(
@@ -209,7 +214,7 @@ def upload_car_file(plan: CarUpload) -> Result:
         raise FailedError("the store does not give back what was put there", where=place, fix="upload it again")
     data = {"store": plan.store.name, "key": plan.key, "was_replaced": plan.is_taken, **car_file.to_json()}
     text = f"uploaded checkpoint {car_file.checkpoint} of {car_file.prefix} to {place}"
-    return Result(data, (*plan.describe()[:-1], Message(text, "success")))
+    return Result(data, (*car_file.describe(), Message(text, "success")), car_file.next_steps)
 
 
 def _trained_weights(store: ObjectStore, keys: ModelKeys, checkpoint: StoredCheckpoint) -> TrainedWeights | None:

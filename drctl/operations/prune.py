@@ -132,7 +132,8 @@ def prune(plan: Pruning) -> Result:
         messages.append(Message(f"removed {size_text(done.size_bytes)}", "success"))
     else:
         messages += plan.describe()
-    return Result({**done.to_json(), "kept": [item.name for item in kept]}, tuple(messages))
+    data = {**done.to_json(), "kept": [item.name for item in kept]}
+    return Result(data, tuple(messages), ("drctl list-models",))
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -74,6 +74,7 @@ def test_a_stored_checkpoint_becomes_a_file_for_the_car(drctl, put_model, projec
         f"with weights in half precision, which the car may take: the same on {frames} of them\n"
         "the best checkpoint is 7, which -b takes\n"
         f"wrote checkpoint 12 of {PREFIX} to {target.name}, {target.stat().st_size / 1e6:.1f} MB\n"
+        f"Next:\n  drctl eval --model {PREFIX} --checkpoint 12 --mp4\n"
     )
     assert unpack(target.read_bytes()) == {
         "model_metadata.json": json.dumps(METADATA).encode(),
@@ -103,6 +104,14 @@ def test_best_other_models_and_places(drctl, put_model, project, graphs):
         "No such file or directory\n  where:    missing\n"
         "  expected: a folder that this user may write to, with room for the file\n"
     )
+
+
+def test_a_car_file_that_is_imported_again_gives_the_same_car_file(drctl, put_model, project):
+    put_model()
+    assert drctl("export-car", "first.tar.gz")[0] == 0
+    assert drctl("import-model", "first.tar.gz", "-p", "again", "-f")[0] == 0
+    assert drctl("export-car", "second.tar.gz", "-p", "again")[0] == 0
+    assert (project.root / "first.tar.gz").read_bytes() == (project.root / "second.tar.gz").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -166,7 +175,7 @@ def test_an_upload_to_the_projects_own_bucket(drctl, put_model, graphs):
     key = f"{PREFIX}-1/carfile.tar.gz"
     status, out, err = drctl("upload-car-zip", "-L", "-f")
     assert (status, err) == (0, f"warning: {SAME_ACTION}\n")
-    assert out.splitlines()[-1] == f"uploaded checkpoint 12 of {PREFIX} to {store.name}/{key}"
+    assert out.splitlines()[-3] == f"uploaded checkpoint 12 of {PREFIX} to {store.name}/{key}"
     assert unpack(store.get(key))["agent/model.pb"] == graphs[12]
 
     status, out, _ = drctl(
@@ -196,7 +205,7 @@ def test_an_upload_to_another_bucket(drctl, put_model, s3_server, tmp_path, grap
     )
     store.create_bucket_if_missing()
     status, out, _ = drctl("upload-car-zip", "-f")
-    assert (status, out.splitlines()[-1]) == (
+    assert (status, out.splitlines()[-3]) == (
         0,
         f"uploaded checkpoint 12 of {PREFIX} to s3://car-models/{PREFIX}-1/carfile.tar.gz",
     )

@@ -125,7 +125,7 @@ def test_checkpoints_beyond_the_budget_go_and_best_and_newest_stay(drctl, store)
     )
     assert [info.key for info in store.list()] == before
 
-    assert drctl("prune", "-f") == (0, "removed 30.0 MB\n", "")
+    assert drctl("prune", "-f") == (0, "removed 30.0 MB\nNext:\n  drctl list-models\n", "")
     kept = [BEST, *range(4, 14)]
     assert numbers(store, keys.manifests_folder) == numbers(store, keys.weights_folder) == kept
     assert numbers(store, keys.optimizers_folder) == [12, 13]
@@ -163,7 +163,7 @@ def test_old_trash_goes_and_the_younger_can_still_be_brought_back(drctl, store):
     age(store, old, 8)
     status, out, _ = drctl("prune", "--dry-run")
     assert (status, "trash" in out, old.id in out, new.id in out) == (0, True, True, False)
-    assert drctl("prune", "-f") == (0, "removed 2.0 MB\n", "")
+    assert drctl("prune", "-f") == (0, "removed 2.0 MB\nNext:\n  drctl list-models\n", "")
     assert [entry.id for entry in list_trash(store)] == [new.id]
     assert [info.key for info in store.list(f".trash/{old.id}")] == []
     assert drctl("undo", old.id)[0] == 4
@@ -178,7 +178,7 @@ def test_what_ended_runs_left_goes_after_a_week(drctl, project):
     status, out, _ = drctl("prune", "--dry-run", "--older-than", "2")
     assert (status, "tmp/run-5" in out, "tmp/run-6" in out, "tmp/run-8" in out) == (0, True, False, False)
     assert out.endswith("Next:\n  drctl prune --older-than 2\n")
-    assert drctl("prune", "-f")[1] == "removed 0.3 MB\n"
+    assert drctl("prune", "-f")[1] == "removed 0.3 MB\nNext:\n  drctl list-models\n"
     assert files_of(old) == ["lock"]
     assert "logs/trainer.log" in files_of(young)
     assert "logs/trainer.log" in files_of(running)
@@ -189,7 +189,11 @@ def test_what_ended_runs_left_goes_after_a_week(drctl, project):
 def test_a_run_folder_that_somebody_holds_stays(drctl, project):
     folder = end_run(project.root, 5, 8)
     lock = RunLock.acquire(folder, "a start")
-    assert drctl("prune", "-f") == (0, "removed 0.0 MB\n", "warning: tmp/run-5 is in use now and stays\n")
+    assert drctl("prune", "-f") == (
+        0,
+        "removed 0.0 MB\nNext:\n  drctl list-models\n",
+        "warning: tmp/run-5 is in use now and stays\n",
+    )
     lock.close()
     assert "logs/trainer.log" in files_of(folder)
 
@@ -218,7 +222,7 @@ def test_videos_go_only_when_asked_and_never_a_models_newest(drctl, store):
     assert drctl("prune", "--dry-run")[1] == "nothing to remove; what is younger than 7 days stays\n"
     _, out, _ = drctl("prune", "--dry-run", "--videos")
     assert "videos of an old race  car, evaluation 20200101120000" in out
-    assert drctl("prune", "-f", "--videos")[1] == "removed 1.0 MB\n"
+    assert drctl("prune", "-f", "--videos")[1] == "removed 1.0 MB\nNext:\n  drctl list-models\n"
     left = [info.key for info in store.list("car") if info.key.endswith(".mp4")]
     assert left == [keys.evaluation_video("20200102120000", "camera-pip"), keys.newest_video("camera-pip")]
     assert store.stat(keys.evaluation_trace("20200101120000")) is not None
