@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from drctl.cli.context import invocation_of
-from drctl.cli.output import show_message
+from drctl.cli.question import confirm, require_answer
 from drctl.errors import UsageError
 from drctl.result import Result
 
@@ -40,20 +39,11 @@ def upload_car(
 
     invocation = invocation_of(ctx)
     choice = _choose(best, checkpoint, "upload-car-zip")
-    if not force and not (invocation.output.is_interactive and sys.stdin.isatty()):
-        raise UsageError(
-            "upload-car-zip asks before it uploads, and nobody can answer here",
-            expected="-f, which does not ask",
-            fix="drctl upload-car-zip -f",
-        )
+    require_answer(invocation, "upload-car-zip", is_forced=force)
     plan = plan_upload(invocation.load_project(), is_local=local, prefix=prefix, checkpoint=choice)
-    if not force:
-        for message in plan.describe():
-            show_message(message, invocation.output)
-        typer.confirm("Upload it?", abort=True)
-        result = upload_car_file(plan)
-        return Result(result.data, result.messages[-1:], result.next_steps)
-    return upload_car_file(plan)
+    confirm(invocation, plan.describe(), "Upload it?", "upload-car-zip", is_forced=force)
+    result = upload_car_file(plan)
+    return result if force else Result(result.data, result.messages[-1:], result.next_steps)
 
 
 def export_car(
