@@ -26,6 +26,13 @@ RARE_PERCENT: Final = 2.0
 _SAME_S: Final = 0.005
 _DECIDED: Final = 0.35
 _UNDECIDED: Final = 0.85
+_LEAP: Final = 8
+_STEPS_PER_S: Final = 15
+_MEANINGS: Final = {
+    "value_loss": "How far off the network's forecast of rewards is; it grows with the rewards themselves.",
+    "policy_loss": "What the update minimises; by itself it says little about how well the car drives.",
+    "q_loss": "How far off the critics' forecasts of rewards are; it grows with the rewards themselves.",
+}
 _PLACES: Final = 20
 """A lap is parted into so many pieces when places are named."""
 
@@ -98,6 +105,37 @@ def about_entropy(record: ModelRecord) -> str:
     return text + (
         "it has made up its mind." if share < _DECIDED else "it prefers some actions and still tries others."
     )
+
+
+def about_learning(record: ModelRecord, name: str) -> str:
+    """Tell what a figure of the update means, and where it stood out."""
+    if name == "entropy":
+        return about_entropy(record)
+    if name == "kl_divergence":
+        return _about_kl(record)
+    return _MEANINGS.get(name, "")
+
+
+def about_steps(record: ModelRecord) -> str:
+    """Tell how long an episode of the last iteration was."""
+    last = record.iterations[-1] if record.iterations else None
+    if last is None or last.steps is None:
+        return ""
+    per_episode = last.steps / max(1, last.training.episodes)
+    return f"{per_episode:.0f} in the last iteration, {per_episode / _STEPS_PER_S:.1f} s of driving."
+
+
+def _about_kl(record: ModelRecord) -> str:
+    found = [
+        (one.learning["kl_divergence"], one.number) for one in record.iterations if "kl_divergence" in one.learning
+    ]
+    if len(found) < 2:
+        return ""
+    usual, (most, number) = float(np.median([value for value, _ in found])), max(found)
+    text = f"How far an update moves the policy: {_number(usual)} is usual here"
+    if most < _LEAP * usual:
+        return f"{text}, {_number(most)} the most."
+    return f"{text}; {_number(most)} in iteration {number} was a leap, after which the policy may need time to recover."
 
 
 def about_exits(drive: Drive, track: Track | None) -> str:

@@ -79,7 +79,7 @@ def _lap_times(records: Sequence[ModelRecord]) -> Figure | None:
 
 
 def _learning(records: Sequence[ModelRecord], name: str, title: str, unit: str) -> Figure | None:
-    note = _alone(records, findings.about_entropy) if name == "entropy" else ""
+    note = _alone(records, lambda record: findings.about_learning(record, name))
     low = 0.0 if name == "entropy" and all(_lowest(record, name) >= 0 for record in records) else None
     series = _each(records, lambda one: one.learning.get(name), "var(--violet)")
     return draw_chart(title, series, unit=unit, low=low, note=note)
@@ -89,7 +89,8 @@ def _steps(records: Sequence[ModelRecord]) -> Figure | None:
     def per_episode(one: Iteration) -> float | None:
         return None if one.steps is None else one.steps / max(1, one.training.episodes)
 
-    return draw_chart("Steps per episode", _each(records, per_episode, TRAINING), low=0.0)
+    note = _alone(records, findings.about_steps)
+    return draw_chart("Steps per episode", _each(records, per_episode, TRAINING), low=0.0, note=note)
 
 
 def _phases(record: ModelRecord) -> Figure | None:

@@ -44,7 +44,12 @@ def _stay_in(folder: Path, environment: dict[str, str]) -> None:
         place = folder / name.partition("_")[2].lower() if "_" in name else folder / name.lower()
         place.mkdir(parents=True, exist_ok=True)
         os.environ[name] = str(place)
-    os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(folder / "lab" / "settings")
+    settings = folder / "lab" / "settings"
+    os.environ["JUPYTERLAB_SETTINGS_DIR"] = str(settings)
+    news = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    if not news.exists():  # asks its user otherwise whether to fetch news
+        news.parent.mkdir(parents=True, exist_ok=True)
+        news.write_text('{"fetchNews": "false", "checkForUpdates": false}\n')
     os.environ["JUPYTERLAB_WORKSPACES_DIR"] = str(folder / "lab" / "workspaces")
 
 
