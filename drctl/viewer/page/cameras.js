@@ -51,7 +51,7 @@ export class Cameras {
       this.order = [...shown.keys()].join();
       byId("tiles").append(...[...shown.keys()].map((key) => this.tiles.get(key).figure));
     }
-    byId("tiles").style.setProperty("--columns", this.camera === "all" ? offered.length : columnsFor(shown.size));
+    byId("tiles").style.setProperty("--columns", columnsFor(shown.size, workers.length, offered.length));
     byId("cameras").hidden = !shown.size;
     byId("main").classList.toggle("solo", !shown.size);
     this.connect();
@@ -133,7 +133,9 @@ export class Cameras {
   }
 }
 
-function columnsFor(tiles) {
+// Several workers with all their cameras have a row each.
+function columnsFor(tiles, workers, cameras) {
+  if (tiles > workers && workers > 1) return cameras;
   return tiles < 3 ? tiles : tiles < 5 ? 2 : 3;
 }
 
