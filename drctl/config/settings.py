@@ -12,7 +12,7 @@ from drctl.config.areas.evaluation import EvaluationSettings
 from drctl.config.areas.races import RaceSettings
 from drctl.config.areas.run import RunSettings
 from drctl.config.areas.storing import StorageSettings
-from drctl.config.areas.system import ContainerSettings, SystemSettings
+from drctl.config.areas.system import ContainerSettings, EngineName, SystemSettings
 from drctl.config.areas.training import TrainingSettings
 from drctl.config.setting import COMMUNITY_IMAGE, METADATA_KEY, StackName, to_text
 
@@ -89,6 +89,11 @@ class Settings(
     def stack(self) -> StackName:
         """Which software simulates and trains."""
         return "community" if COMMUNITY_IMAGE in self.simapp_source else "drctl"
+
+    @property
+    def engine(self) -> EngineName:
+        """How processes run: as ``DR_DOCKER_STYLE`` says, but the community images use this machine alone."""
+        return "compose" if (self.stack, self.docker_style) == ("community", "swarm") else self.docker_style
 
     def origin(self, name: str) -> Origin:
         """Return where the value of a setting comes from, by its ``DR_`` name."""

@@ -55,7 +55,7 @@ def uses_images(project: Project) -> bool:
 def stack_problems(settings: Settings) -> list[Problem]:
     """List what the community images cannot do and would do differently without a word."""
     problems = []
-    if settings.docker_style not in _ENGINES:
+    if settings.engine not in _ENGINES:
         origin = settings.origin("DR_DOCKER_STYLE")
         problems.append(
             Problem(
@@ -92,6 +92,10 @@ def stack_notes(settings: Settings, *, verb: str = "trains") -> list[Message]:
     image, switch = (trainer, SWITCH) if verb == "trains" else (worker, "drctl --set DR_SIMAPP_SOURCE=drctl eval")
     idle = [entry.name for entry, condition in unused_settings(settings) if condition == STACK_CONDITIONS["drctl"]]
     notes = [Message(f"The community image {image} {verb}; {switch} takes drctl's own software instead")]
+    if settings.engine != settings.docker_style:
+        place = f"DR_DOCKER_STYLE={settings.docker_style} ({settings.origin('DR_DOCKER_STYLE')})"
+        text = f"{place}: the community images use this machine alone, under Docker Compose"
+        notes.append(Message(text, "warning"))
     if idle:
         values = ", ".join(f"{name}={settings.text(name)}" for name in idle)
         notes.append(Message(f"no effect with the community images: {values}", "warning"))
@@ -229,7 +233,7 @@ def plan_community(project: Project, keys: ModelKeys, files: UserFiles, run_toke
     host = container_host(project, keys_path(project, folder=f"run-{settings.run_id}"))
     worlds = tuple(entry.world_name for entry in project.entries)
     job = TrainingJob(given, worlds, run_token, limits)
-    return community_training_plan(settings, folders, host, job, engine=settings.docker_style)
+    return community_training_plan(settings, folders, host, job, engine=settings.engine)
 
 
 def container_host(project: Project, keys_file: Path) -> CommunityHost:

@@ -123,7 +123,7 @@ def preview_race(project: Project, checkpoints: Sequence[str], tracks: Sequence[
     """
     project = _checked(project, checkpoints, tracks)
     folder = evaluation_folder(project.root, project.settings.run_id) / RACE_FOLDER
-    return make_engine(project.settings.docker_style).preview(_plan(project, folder))
+    return make_engine(project.settings.engine).preview(_plan(project, folder))
 
 
 def race_with_images(
@@ -158,7 +158,7 @@ def race_with_images(
             report(note)
         if copy_model is not None:
             found = _race_of_copy(found, copy_model(found.store, found.keys))
-        engine = engine or make_engine(project.settings.docker_style, lambda command: report(Message(f"$ {command}")))
+        engine = engine or make_engine(project.settings.engine, lambda command: report(Message(f"$ {command}")))
         stamp = _free_stamp(found)
         with _kept_pointers(found), _running(found, stamp, folder / RACE_FOLDER, engine):
             state = _wait(found, stamp, folder / RACE_FOLDER, engine, report)
@@ -304,7 +304,7 @@ def _plan(project: Project, folder: Path) -> RunPlan:
         RunFolders(project.root, folder, project.secrets_path),
         container_host(project, _keys_file(project)),
         run_token=secrets.token_hex(8),
-        engine=project.settings.docker_style,
+        engine=project.settings.engine,
     )
 
 

@@ -105,7 +105,7 @@ def provide_store(project: Project, echo: Echo) -> bool:
     Raises:
         DrctlError: It cannot be started; nothing is left of it.
     """
-    if project.settings.docker_style == "swarm":
+    if project.settings.engine == "swarm":
         provide_overlay(NETWORK, echo, release=lambda: stop_store(project, echo))
     if not has_own_server(project):
         ensure_network(NETWORK, echo)
@@ -130,7 +130,7 @@ def preview_store(project: Project) -> Preview:
     """Tell how the network of a project's containers and its store's server would be made, where nothing is there."""
     server = _server(project, lambda _command: None).preview() if has_own_server(project) else Preview()
     routes = [route.network for route in host_routes()]
-    if project.settings.docker_style == "swarm":
+    if project.settings.engine == "swarm":
         network = overlay_argv(NETWORK, choose_subnet(routes, OVERLAY_SUBNETS))
     else:
         network = network_argv(NETWORK, choose_subnet(routes))

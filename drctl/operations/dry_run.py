@@ -82,7 +82,7 @@ def preview_evaluation(project: Project, request: EvaluationRequest, words: Sequ
     else:
         previews = [Preview(commands=((sys.executable, "-m", "drctl", "--project", str(project.root), *words),))]
     data = {
-        "engine": settings.docker_style,
+        "engine": settings.engine,
         "run_id": settings.run_id,
         "prefix": settings.local_s3_model_prefix,
         "request": request.to_json(),

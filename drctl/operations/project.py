@@ -296,7 +296,7 @@ def _summary_of_values(project: Project) -> Message:
     settings = project.settings
     return Message(
         f"run {settings.run_id}: model {settings.local_s3_model_prefix} on {settings.world_name}, "
-        f"{settings.workers} {'worker' if settings.workers == 1 else 'workers'}, engine {settings.docker_style}, "
+        f"{settings.workers} {'worker' if settings.workers == 1 else 'workers'}, engine {settings.engine}, "
         f"store {settings.cloud}"
     )
 

@@ -24,7 +24,7 @@ _EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - compared and named, not bound
 
 def is_in_swarm(project: Project) -> bool:
     """Tell whether a project's trainings run on the machines of a Docker swarm."""
-    return project.settings.docker_style == "swarm"
+    return project.settings.engine == "swarm"
 
 
 def swarm_problems(project: Project) -> list[Problem]:

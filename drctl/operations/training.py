@@ -90,7 +90,7 @@ def start_training(
         DrctlError: What stands against the start, or why the run ended during it.
     """
     echo = _echo_to(report)
-    engine = engine or make_engine(project.settings.docker_style, echo)
+    engine = engine or make_engine(project.settings.engine, echo)
     lock = RunLock.acquire(project.run_folder, "a training is being started")
     started = time.monotonic()
     with contextlib.closing(lock), Rollback() as undo:

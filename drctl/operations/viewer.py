@@ -11,7 +11,7 @@ from drctl.config.registry import refused_settings
 from drctl.engines.community_run import find_stream_port
 from drctl.engines.engine import Preview
 from drctl.engines.viewer_process import LOG_FILE, read_viewer, start_viewer_process, stop_viewer_process
-from drctl.errors import ConflictError, NotSupportedError, Problem, UnavailableError, UsageError
+from drctl.errors import ConflictError, NotSupportedError, UnavailableError, UsageError
 from drctl.formats.stream_topics import TOPICS
 from drctl.operations.container_viewer import (
     check_container_viewer,
@@ -242,15 +242,5 @@ def refuse_settings(project: Project) -> None:
         NotSupportedError: They do.
     """
     problems = refused_settings(project.settings, COMMAND)
-    if project.settings.docker_style != "process" and not is_in_containers(project):
-        problems = [
-            *problems,
-            Problem(
-                f"DR_DOCKER_STYLE is {project.settings.docker_style}; the viewer does not show runs of it yet",
-                where=str(project.settings.origin("DR_DOCKER_STYLE")),
-                expected="process or compose",
-                fix="drctl start-viewer --set DR_DOCKER_STYLE=process shows the runs of this machine's processes",
-            ),
-        ]
     if problems:
         raise NotSupportedError.from_problems(problems)

@@ -40,7 +40,7 @@ def plan_viewer(project: Project, port: int | None) -> ViewerPlan:
     }
     return ViewerPlan(
         root=str(project.root),
-        engine=settings.docker_style,
+        engine=settings.engine,
         run_id=None,
         host=_EVERYWHERE,
         port=port or settings.webviewer_port,

@@ -142,6 +142,29 @@ def test_it_runs_in_our_containers(folder, capsys, monkeypatch):
     assert [text.split()[0] for text in warnings if text.startswith("DR_")] == ["DR_MINIO_IMAGE=latest"]
 
 
+def test_as_it_is_it_runs_the_community_images_on_this_machine(folder, capsys, monkeypatch):
+    """It names a swarm, which the images do not need and drctl does not give them."""
+    monkeypatch.setattr("drctl.engines.docker.is_installed", lambda: False)
+    assert main(["--project", str(folder), "start-training", "--dry-run", "--output", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["data"]["engine"] == "compose"
+    run = yaml.safe_load(document["data"]["files"][str(folder / "tmp" / "run-0" / "compose.yml")])
+    assert {service["image"] for service in run["services"].values()} == {
+        "awsdeepracercommunity/deepracer-simapp:6.0.4-cpu"
+    }
+    warnings = [message["text"] for message in document["messages"] if message["level"] == "warning"]
+    assert any("the community images use this machine alone, under Docker Compose" in text for text in warnings)
+
+
+def test_our_software_takes_the_swarm_that_it_names(folder, capsys, monkeypatch):
+    monkeypatch.setattr("drctl.engines.docker.is_installed", lambda: False)
+    words = ("start-training", "--stack", "drctl", "--dry-run", "--output", "json")
+    assert main(["--project", str(folder), *words]) == 0
+    data = json.loads(capsys.readouterr().out)["data"]
+    assert data["engine"] == "swarm"
+    assert data["commands"][-1][:3] == ["docker", "stack", "deploy"]
+
+
 @pytest.mark.slow
 def test_it_trains_at_once_without_docker(folder, capsys):
     assert main(["--project", str(folder), "start-training", "--stack", "drctl", "--engine", "process"]) == 0
