@@ -9,7 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
-from engines.engine_case import RUN_ID, STORE_VOLUME, EngineProject, ask_docker, need_docker
+from engines.engine_case import (
+    RUN_ID,
+    STORE_VOLUME,
+    SWARM,
+    EngineProject,
+    ask_docker,
+    need_docker,
+    swarm_of_this_machine,
+)
 
 from drctl.cli.app import main
 from drctl.engines.docker import find_containers
@@ -158,11 +166,13 @@ def images():
 @pytest.fixture
 def engine_project(request, tmp_path, monkeypatch):
     """Make a project for an engine; what runs of it is ended afterwards."""
-    made = []
+    made, surroundings = [], contextlib.ExitStack()
 
     def make(case):
         if case.is_on_docker:
             request.getfixturevalue("images")
+        if case is SWARM:
+            surroundings.enter_context(swarm_of_this_machine())
         for name in [name for name in os.environ if name.startswith(("DR_", "AWS_"))]:
             monkeypatch.delenv(name)
         monkeypatch.setattr("drctl.stack.store_server.STORE_VOLUME", STORE_VOLUME)
@@ -177,3 +187,4 @@ def engine_project(request, tmp_path, monkeypatch):
         project.drctl("stop-viewer")
         project.drctl("stop-all", "-f")
         ProcessEngine().down(project.root / "tmp" / f"run-{RUN_ID}", at_once=True)
+    surroundings.close()

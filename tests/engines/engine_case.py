@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import pytest
 
 from drctl.cli.app import main
 from drctl.config.project import load_project
-from drctl.engines.docker import find_containers
+from drctl.engines.docker import STACK_LABEL, find_containers
 from drctl.engines.evaluation_process import find_evaluations
 from drctl.engines.state import read_state
 from drctl.operations.training import read_project_run
@@ -64,6 +65,31 @@ def containers(project_name=f"deepracer-{RUN_ID}"):
     return {one.part: one for one in find_containers(project_name)}
 
 
+def tasks(stack=f"deepracer-{RUN_ID}"):
+    """Return this machine's containers of a stack by part; those that ended and were replaced are left out."""
+    found = {}
+    for one in find_containers(stack, STACK_LABEL):
+        service, slot = re.fullmatch(rf"{stack}_(\w+)\.(\d+)\..*", one.name).groups()
+        if one.status == "running":
+            found["trainer" if service == "algo" else f"worker-{int(slot) - 1}"] = one
+    return found
+
+
+@contextlib.contextmanager
+def swarm_of_this_machine(address="127.0.0.1"):
+    """Make this machine a swarm of its own that may run everything, unless it is in one; it leaves it afterwards."""
+    if ask_docker("info", "--format={{.Swarm.LocalNodeState}}").strip() == "active":
+        yield
+        return
+    ask_docker("swarm", "init", f"--advertise-addr={address}")
+    try:
+        node = ask_docker("node", "ls", "--quiet").strip()
+        ask_docker("node", "update", "--label-add=Sagemaker=true", "--label-add=Robomaker=true", node)
+        yield
+    finally:
+        ask_docker("swarm", "leave", "--force")
+
+
 def kill_container(name):
     """End the first process of a container from outside, as the system does when memory runs out."""
     os.kill(int(ask_docker("inspect", "--format={{.State.Pid}}", name)), signal.SIGKILL)
@@ -102,6 +128,7 @@ PROCESS = EngineCase("process", _kill_process, _living_processes, is_on_docker=F
 COMPOSE = EngineCase(
     "compose", lambda _root, part: kill_container(containers()[part].name), lambda _root: list(containers())
 )
+SWARM = EngineCase("swarm", lambda _root, part: kill_container(tasks()[part].name), lambda _root: list(tasks()))
 
 
 class EngineProject:

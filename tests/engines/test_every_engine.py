@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from engines.engine_case import COMPOSE, ENDLESS, PROCESS, RUN_ID, wait_for
+from engines.engine_case import COMPOSE, ENDLESS, PROCESS, RUN_ID, SWARM, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 EVERY_ENGINE = [
     pytest.param(PROCESS, id="process"),
     pytest.param(COMPOSE, id="compose", marks=pytest.mark.docker),
+    pytest.param(SWARM, id="swarm", marks=pytest.mark.docker),
 ]
 
 # Contract 1.2 with two workers, then what only drctl reads (ARCHITECTURE).
