@@ -20,7 +20,7 @@ def build_images(
         typer.Option("--packages", metavar="DIR", help="Wheels to prefer to the package index."),
     ] = None,
 ) -> Result:
-    """Build the container images of this version of drctl, for DR_DOCKER_STYLE=compose."""
+    """Build the container images of this version of drctl, for DR_DOCKER_STYLE=compose and swarm."""
     from drctl.operations.images import build_images as build
 
     invocation = invocation_of(ctx)
