@@ -15,14 +15,13 @@ from drctl.engines.docker import (
     ContainerFacts,
     Echo,
     change,
-    ensure_network,
     find_containers,
     last_words,
     run_docker,
 )
 from drctl.engines.engine import Preview
 from drctl.errors import FailedError
-from drctl.stack.container_stack import COMPOSE_FILE, NETWORK
+from drctl.stack.container_stack import COMPOSE_FILE
 from drctl.stack.render import render_viewer
 from drctl.stack.viewer_container import ViewerContainer
 from drctl.stack.viewer_plan import PLAN_FILE, write_viewer_plan
@@ -63,7 +62,7 @@ def start_viewer_container(plan: ViewerContainer, echo: Echo) -> None:
     """Start a viewer and return once it answers.
 
     Args:
-        plan: Its token and key files exist.
+        plan: Its network, token and key files exist.
         echo: Gets each command that changes something.
 
     Raises:
@@ -78,7 +77,6 @@ def start_viewer_container(plan: ViewerContainer, echo: Echo) -> None:
         give_to_container(path)
     file = plan.folder / COMPOSE_FILE
     file.write_text(render_viewer(plan))
-    ensure_network(NETWORK, echo)
     done = run_docker(_up(plan.folder), echo)
     if done.returncode or not _answers(plan):
         words = [line for one in find_containers(plan.compose_project) for line in read_log(one.name, _LOG_LINES)]
