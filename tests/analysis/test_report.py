@@ -124,6 +124,13 @@ def test_ticks_are_round_numbers(low, high, expected):
     assert ticks(low, high, 4) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.031, 0.083), (-22.0, -4.0), (0.0, 1.0), (1e-4, 9e-4), (12.0, 31000.0)])
+def test_every_axis_has_numbers_that_differ(low, high):
+    figure = draw_chart("Any", [Series("one", "red", [(0.0, low), (1.0, high)])])
+    numbers = re.findall(r'text-anchor="end">([^<]*)<', figure.svg)
+    assert len(set(numbers)) == len(numbers) >= 2
+
+
 def test_lines_are_thinned_to_means():
     points = thin([(float(number), number % 2 * 10.0) for number in range(1200)])
     assert len(points) == 300

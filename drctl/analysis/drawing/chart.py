@@ -22,6 +22,7 @@ LEFT: Final = 46
 RIGHT: Final = 12
 TOP: Final = 10
 BOTTOM: Final = 24
+_TICKS: Final = 5  # two at least: the next round step is at most two and a half times as long
 _THOUSANDS: Final = 10_000
 
 
@@ -169,7 +170,9 @@ def short(value: float) -> str:
 
 def _labels(values: Sequence[float]) -> Callable[[float], str]:
     """Return what writes the numbers of one axis: all with as many decimals."""
-    step = values[1] - values[0] if len(values) > 1 else 1.0
+    if len(values) < 2:
+        return short
+    step = values[1] - values[0]
     if step >= 1 and max(map(abs, values)) >= _THOUSANDS:
         return short
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
@@ -207,7 +210,7 @@ def _path(points: Sequence[Point], scale: Scale) -> str:
 
 def _frame(title: str, scale: Scale, shapes: Sequence[str], readable: dict[str, Any]) -> Markup:
     lines = []
-    values = ticks(scale.low, scale.high, 4)
+    values = ticks(scale.low, scale.high, _TICKS)
     label = _labels(values)
     for tick in values:
         y = scale.y(tick)
