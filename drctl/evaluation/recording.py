@@ -46,6 +46,7 @@ class RivalRecording:
         resets: Times it was put back so far in the race, shape (T,), int64.
         is_waiting: It waits for a penalty, shape (T,).
         is_there: It is on the track, shape (T,); not when it has finished.
+        is_out: It is not, without having completed its lap, shape (T,).
     """
 
     look: CarLook
@@ -54,6 +55,7 @@ class RivalRecording:
     resets: NDArray[np.int64]
     is_waiting: NDArray[np.bool_]
     is_there: NDArray[np.bool_]
+    is_out: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -135,14 +137,17 @@ class RivalRun:
         row = np.clip(np.searchsorted(rows["tstamp"], times_s + _SAME_S, side="right") - 1, 0, None)
         began_s, ended_s = (np.array([getattr(lap, name) for lap in laps]) for name in ("start_s", "end_s"))
         goes_on = np.append(began_s[1:] < ended_s[:-1] + _SAME_S, False)
+        is_complete = np.array([lap.is_complete for lap in laps])
         number = rows["episode"][row].astype(np.int64)
+        is_there = goes_on[number] | (times_s < ended_s[number] - _SAME_S)
         return RivalRecording(
             look=self.look,
             lap=number + 1,
             lap_clock_s=rows["tstamp"][row] - began_s[number],
             resets=self.outcome.resets[row],
             is_waiting=rows["status"][row] == EpisodeStatus.PAUSE.index,
-            is_there=goes_on[number] | (times_s < ended_s[number] - _SAME_S),
+            is_there=is_there,
+            is_out=~is_there & ~is_complete[number],
         )
 
 

@@ -210,7 +210,8 @@ def _others(lap: LapRecording, frames: FrameTimes, frame: int) -> list[Solid]:
     objects[:, OBJECT_X : OBJECT_YAW + 1] = frames.object_poses[frame]
     solids = solids_of(objects)
     if lap.rival is not None:
-        solids = [replace(solid, shell=lap.rival.look.body_shell) for solid in solids]
+        look = lap.rival.look  # in the colour that tells who it is, whatever light the cameras saw it in
+        solids = [replace(solid, shell=look.body_shell, color=CAR_COLORS[look.car_color]) for solid in solids]
     return [solid for solid in solids if solid.pose != HIDDEN_POSE]
 
 
@@ -242,7 +243,7 @@ def _rival_text(lap: LapRecording, rival: RivalRecording, row: int, shown_s: flo
         lap=int(rival.lap[row]),
         clock_s=float(rival.lap_clock_s[row]) + since_s,
         resets=int(rival.resets[row]),
-        is_there=bool(rival.is_there[row]),
+        ended="" if rival.is_there[row] else ("Out" if rival.is_out[row] else "Finished"),
     )
 
 

@@ -277,15 +277,15 @@ def _winners(races: Sequence[RaceReport]) -> list[Message]:
     for race in races:
         if not race.is_duel:
             continue
-        where = f" with checkpoint {race.own.checkpoint} on {race.track}" if len(races) > 1 else ""
+        which = f"checkpoint {race.own.checkpoint} on {race.track}: " if len(races) > 1 else ""
         if race.winner is None:
             is_tie = all(racer.has_finished for racer in race.racers)
             reason = "both took the same time" if is_tie else "neither car completed all its laps"
-            told.append(Message(f"nobody wins{where}: {reason}"))
+            told.append(Message(f"{which}nobody wins: {reason}"))
             continue
         winner, loser = race.racers[race.winner], race.racers[1 - race.winner]
         lead = f"by {loser.total_s - winner.total_s:.3f} s" if loser.has_finished else "as the only one to finish"
-        told.append(Message(f"{winner.name} wins{where} {lead}", "success"))
+        told.append(Message(f"{which}{winner.name} wins {lead}", "success"))
     return told
 
 

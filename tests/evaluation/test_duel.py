@@ -136,6 +136,16 @@ def test_laps_that_start_anew_begin_for_both_at_once(duel, circle):
     assert one.rival.lap.tolist() == [1] * len(one.times_s)
     assert one.rival.lap_clock_s[-1] == pytest.approx(quick.laps[0].total_s)
     assert other.rival.is_there[0]
+    assert not one.rival.is_out.any()
+
+
+def test_a_car_without_resets_left_is_out(duel, circle):
+    rules = RaceRules(laps=1, max_resets=0)
+    done, out = duel(rules, speeds=(0.9, 0.6), plans=(lambda _: LEFT, lambda step: LEFT if step < 20 else STRAIGHT))
+    assert not out.laps[0].is_complete
+    (lap,) = cut_into_laps(done, circle, rules, CarLook(), RivalRun(out, CarLook()))
+    assert (lap.rival.is_out == ~lap.rival.is_there).all()
+    assert lap.rival.is_out[-1]
 
 
 def test_cars_with_other_sensors_race_each_other(circle, circle_spec):

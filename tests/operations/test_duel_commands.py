@@ -126,8 +126,8 @@ def test_several_checkpoints_and_tracks_race_the_same_opponent(drctl):
         ["circle", "FastCar", "1", "2"],
         ["circle", "FasterCar", "2", "2"],
     ]
-    assert lines[head + 5] == "FasterCar wins with checkpoint 1 on circle as the only one to finish"
-    assert re.fullmatch(r"FastCar wins with checkpoint 2 on circle by \d\.\d{3} s", lines[head + 6])
+    assert lines[head + 5] == "checkpoint 1 on circle: FasterCar wins as the only one to finish"
+    assert re.fullmatch(r"checkpoint 2 on circle: FastCar wins by \d\.\d{3} s", lines[head + 6])
     assert err == "warning: FastCar, checkpoint 1 on circle: 0 of 1 laps complete\n"
 
 

@@ -129,7 +129,7 @@ RIVAL = RivalText("Rival", (255, 160, 10), 2, 7.5, 1)
     ("change", "first_row", "last_row"),
     [
         ({"lap": 3}, 36, 76),
-        ({"is_there": False}, 36, 76),
+        ({"ended": "Finished"}, 36, 76),
         ({"clock_s": 7.501}, 76, 102),
         ({"resets": 0}, 102, 128),
         ({"name": "Other"}, 10, 36),

@@ -67,7 +67,7 @@ class RivalText:
         lap: Number of its lap, from 1.
         clock_s: That lap's time so far, penalties included.
         resets: Times it was put back.
-        is_there: It has not finished.
+        ended: What is written in place of the lap when it is not on the track any more; empty when it is.
     """
 
     name: str
@@ -75,7 +75,7 @@ class RivalText:
     lap: int
     clock_s: float
     resets: int
-    is_there: bool = True
+    ended: str = ""
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def _rival_lines(rival: RivalText, laps_total: int) -> list[tuple[int, str, int,
     lap = f"Lap {min(rival.lap, laps_total)}/{laps_total}"
     return [
         (10, rival.name[:NAME_LENGTH], 20, 0),
-        (36, lap if rival.is_there else "Finished", 30, 1),
+        (36, rival.ended or lap, 30, 1),
         (76, clock_text(rival.clock_s), 20, 0),
         (102, "1 reset" if rival.resets == 1 else f"{rival.resets} resets", 18, 0),
     ]
