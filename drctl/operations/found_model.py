@@ -123,6 +123,8 @@ def _find_graphs(source: ModelSource) -> tuple[dict[int, str], str]:
 
 
 def _no_graph_fix(source: ModelSource) -> str | None:
+    if any(name.endswith(".pb/xl.meta") for name in source.sizes):
+        return "this is how MinIO keeps its objects: start its server and name s3://bucket/prefix, see docs/models.md"
     if any(_TENSORFLOW.fullmatch(name) for name in source.sizes):
         return "its TensorFlow checkpoint cannot be read; fetch the model_<n>.pb beside it, or its car file"
     return None

@@ -21,7 +21,7 @@ from drctl.operations.model_source import LIMITS, open_source
 from drctl.operations.rollback import Rollback
 from drctl.operations.trash import refuse_live_trainer
 from drctl.result import Message, Result
-from drctl.storage.location import create_bucket, open_store, project_store_location
+from drctl.storage.location import open_store, project_store_location
 from drctl.storage.trash import move_to_trash, restore
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class ImportPlan:
                 f"{', '.join(metadata.sensors)}, {what}; checkpoint {numbers}"
             ),
             *(Message(text, "warning") for text in (*found.notes, *metadata.warnings)),
-            Message(f"run beside drctl's network with its weights: answers differ by {self.difference:.1g} at most"),
+            Message(f"run beside drctl's network with its weights: {_differing(self.difference)}"),
         ]
         if found.telling:
             lines.append(Message(f"with it: {len(found.telling)} files about its training and races"))
@@ -159,7 +159,6 @@ def import_model(project: Project, plan: ImportPlan, report: Callable[[Message],
         UnavailableError: A store cannot be used.
     """
     store, keys, found = plan.store, plan.keys, plan.found
-    create_bucket(project_store_location(project))
     with Rollback() as rollback:
         moved = None
         if plan.taken:
@@ -208,6 +207,10 @@ def plan_data(plan: ImportPlan) -> dict[str, Any]:
         "files": sorted(plan.found.telling.values()),
         "difference": plan.difference,
     }
+
+
+def _differing(difference: float) -> str:
+    return f"answers differ by {difference:.1g} at most" if difference else "the same answers"
 
 
 def _next_steps(project: Project, plan: ImportPlan) -> tuple[str, ...]:

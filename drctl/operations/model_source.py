@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import os
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from drctl.errors import FormatError, ObjectNotFoundError, UnavailableError, UsageError
 from drctl.formats.car_archive import GRAPH_NAME, METADATA_NAME, ArchiveLimits, CarArchive, read_car_archive
-from drctl.storage.location import StoreLocation, open_store, project_store_location
+from drctl.storage.location import open_store, project_store_location, upload_store_location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import IO
 
     from drctl.config.project import Project
+    from drctl.storage.location import StoreLocation
     from drctl.storage.objects import ObjectStore
 
 LIMITS: Final = ArchiveLimits()
@@ -173,12 +175,13 @@ def _open_address(project: Project, text: str, profile: str | None) -> ModelSour
 
 
 def _locate(project: Project, bucket: str, profile: str | None) -> StoreLocation:
-    """Return where a bucket is: in Amazon S3 where a profile, the upload bucket or a folder store says so."""
+    """Return where a bucket is: where models are uploaded to, or beside the project's own."""
     settings, own = project.settings, project_store_location(project)
     is_own = own.kind == "s3" or (own.folder is not None and Path(own.folder).with_name(bucket).is_dir())
     if profile is None and is_own and bucket != settings.upload_s3_bucket:
         return own.with_bucket(bucket)
-    return StoreLocation("s3", bucket, region=settings.aws_app_region, profile=profile or settings.upload_s3_profile)
+    found = upload_store_location(project, bucket)
+    return found if profile is None else replace(found, profile=profile)
 
 
 def _open_object(store: ObjectStore, key: str) -> ModelSource:

@@ -54,7 +54,7 @@ def check_prefix(found: Draft, *, wipe: bool, force: bool) -> None:
             f"the prefix {found.keys.prefix} is in use: {content.describe()}",
             where=where,
             expected="an empty prefix",
-            fix=("" if uses_images(found.project) else "drctl start-training --resume goes on with it; ")
+            fix=("" if uses_images(found.project) else f"{_how_to_go_on(content)}; ")
             + "drctl start-training -w moves it to the trash; "
             "drctl config set DR_LOCAL_S3_MODEL_PREFIX=NAME keeps both",
         )
@@ -84,6 +84,13 @@ def check_pretrained(found: Draft, *, force: bool) -> None:
     found.notes.append(Message(source.describe()))
 
 
+def _how_to_go_on(content: PrefixContent) -> str:
+    """Say how a model is trained on: what was imported or copied without its files is begun with."""
+    if content.has_snapshot or content.last_checkpoint is None:
+        return "drctl start-training --resume goes on with it"
+    return "drctl increment-training && drctl start-training begins a new model with it"
+
+
 def _cannot_resume(where: str) -> NotSupportedError:
     """Say how a training of the community images goes on: as a new model that begins with the old one's weights."""
     return NotSupportedError(
@@ -101,7 +108,7 @@ def _check_resume(found: Draft, content: PrefixContent, where: str, *, force: bo
             f"there is no training to resume under the prefix {found.project.settings.local_s3_model_prefix}: {there}",
             where=where,
             expected="a model that drctl has trained",
-            fix="drctl start-training",
+            fix=_how_to_go_on(content) if content.last_checkpoint is not None else "drctl start-training",
         )
     if found.files is None or found.keys is None or found.store is None:
         return

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from drctl.errors import ConfigError, ObjectNotFoundError, Problem, nearest
-from drctl.evaluation.checkpoint import chosen_number, stored_models
+from drctl.evaluation.checkpoint import chosen_number, stored_models, stored_numbers
+from drctl.evaluation.graph_policy import check_graph
 from drctl.formats.hyperparameters import parse_hyperparameters
 from drctl.formats.manifest import parse_manifest
 from drctl.formats.model_metadata import DiscreteActionSpace, parse_model_metadata
 from drctl.formats.object_keys import ModelKeys
+from drctl.formats.observation import layout_of
+from drctl.formats.policy_graph import inspect_policy
+from drctl.formats.policy_weights import decode_policy
 from drctl.formats.sensor import DISCRETIZED_SECTOR_LIDAR
 from drctl.storage.location import open_store
 from drctl.trainer.spec import PretrainedSpec
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from drctl.storage.objects import ObjectStore
 
 _BEGIN_UNTRAINED: Final = "drctl config set DR_LOCAL_S3_PRETRAINED=False"
+_UNTRAINED: Final = "the value network and how widely it explores begin"
 
 
 @dataclass(frozen=True)
@@ -34,21 +39,24 @@ class PretrainedModel:
         spec: What the trainer is told.
         place: Where the model is, for messages.
         metadata: Of the model.
-        manifest: Of the checkpoint.
         stack_size: Frames per observation of the model.
+        manifest: Of the checkpoint; None where only its graph is there.
     """
 
     spec: PretrainedSpec
     place: str
     metadata: ModelMetadata
-    manifest: Manifest
     stack_size: int
+    manifest: Manifest | None
 
     def describe(self) -> str:
         """Return what the training begins with, for people."""
+        checkpoint = f"{self.place}, checkpoint {self.spec.checkpoint}"
+        if self.manifest is None:
+            untrained = "the value network begins" if self.metadata.num_actions else _UNTRAINED
+            return f"begins with the policy of {checkpoint}, taken out of its graph; {untrained} untrained"
         what = "weights, optimiser and counters" if self.spec.is_full else "the weights"
-        steps = self.manifest.counters.steps
-        return f"begins with {what} of {self.place}, checkpoint {self.spec.checkpoint} ({steps} steps)"
+        return f"begins with {what} of {checkpoint} ({self.manifest.counters.steps} steps)"
 
 
 def find_pretrained(project: Project, location: StoreLocation) -> PretrainedModel:
@@ -80,7 +88,7 @@ def find_pretrained(project: Project, location: StoreLocation) -> PretrainedMode
     except ObjectNotFoundError as error:
         raise _no_checkpoint(project, store, keys, error.problems[0].what) from error
     if store.stat(keys.weights(number)) is None or store.stat(keys.manifest(number)) is None:
-        raise _no_checkpoint(project, store, keys, f"{place} has no checkpoint {number} that drctl has trained")
+        return _find_graph(project, store, keys, metadata, PretrainedSpec(bucket, prefix, number, False, is_graph=True))
     manifest = parse_manifest(store.get(keys.manifest(number)), f"{store.name}/{keys.manifest(number)}")
     if settings.pretrained_full and store.stat(keys.optimizer(number)) is None:
         kept = _numbers(store, keys.optimizers_folder)
@@ -94,7 +102,30 @@ def find_pretrained(project: Project, location: StoreLocation) -> PretrainedMode
     if store.stat(keys.hyperparameters) is not None:
         stack_size = parse_hyperparameters(store.get(keys.hyperparameters), keys.hyperparameters).stack_size
     spec = PretrainedSpec(bucket, prefix, number, settings.pretrained_full)
-    return PretrainedModel(spec, place, metadata, manifest, stack_size)
+    return PretrainedModel(spec, place, metadata, stack_size, manifest)
+
+
+def _find_graph(
+    project: Project, store: ObjectStore, keys: ModelKeys, metadata: ModelMetadata, spec: PretrainedSpec
+) -> PretrainedModel:
+    """Look up a checkpoint of which there is nothing but its graph: of the original system, or imported."""
+    place, number = f"{store.name}/{keys.prefix}", spec.checkpoint
+    try:
+        graph = store.get(keys.frozen_graph(number))
+    except ObjectNotFoundError:
+        raise _no_checkpoint(project, store, keys, f"{place} has no checkpoint {number}") from None
+    if project.settings.pretrained_full:
+        raise ConfigError(
+            f"DR_PRETRAINED_FULL is True, and {place} has nothing but the graph of checkpoint {number}",
+            where=str(project.settings.origin("DR_PRETRAINED_FULL")),
+            expected="a model that drctl has trained",
+            fix="drctl config set DR_PRETRAINED_FULL=False",
+        )
+    source = f"{store.name}/{keys.frozen_graph(number)}"
+    # Of the original's stack_size nothing is told here: it has no effect there, and the graph knows.
+    stack_size = check_graph(graph, metadata, source)
+    decode_policy(inspect_policy(graph, source), layout_of(metadata, stack_size), source)
+    return PretrainedModel(spec, place, metadata, stack_size, None)
 
 
 def refuse_unlike(
@@ -138,7 +169,7 @@ def refuse_unlike(
                 "drctl start-training -f begins with it all the same",
             )
         )
-    driven = source.manifest.counters.episodes
+    driven = source.manifest.counters.episodes if source.manifest else 0
     if source.spec.is_full and driven >= hyperparameters.max_episodes:
         problems.append(
             Problem(
@@ -176,13 +207,13 @@ def _read_metadata(project: Project, store: ObjectStore, keys: ModelKeys) -> Mod
 
 
 def _no_checkpoint(project: Project, store: ObjectStore, keys: ModelKeys, what: str) -> ConfigError:
-    numbers = _numbers(store, keys.weights_folder)
+    numbers = _numbers(store, keys.weights_folder) or stored_numbers(store, keys)
     return ConfigError(
         what,
         where=str(project.settings.origin("DR_LOCAL_S3_PRETRAINED_CHECKPOINT")),
         expected=f"best, last or one of: {', '.join(map(str, numbers))}"
         if numbers
-        else "a model that drctl has trained",
+        else "a model with a checkpoint; this one has none",
         fix="drctl config set DR_LOCAL_S3_PRETRAINED_CHECKPOINT=last" if numbers else _BEGIN_UNTRAINED,
     )
 
@@ -203,8 +234,12 @@ def _network_differences(
         "sensor": (", ".join(sorted(theirs.sensors)), ", ".join(sorted(metadata.sensors))),
         "neural_network": (theirs.neural_network, metadata.neural_network),
         "stack_size": (source.stack_size, hyperparameters.stack_size),
-        "DR_NETWORK_HEADS": (source.manifest.conditions.get("network_heads"), project.settings.network_heads),
     }
+    if source.manifest is not None:
+        pairs["DR_NETWORK_HEADS"] = (
+            source.manifest.conditions.get("network_heads"),
+            project.settings.network_heads,
+        )
     if DISCRETIZED_SECTOR_LIDAR in theirs.sensors and DISCRETIZED_SECTOR_LIDAR in metadata.sensors:
         pairs["lidar_config"] = (theirs.lidar, metadata.lidar)
     return [f"{name} was {there}, is {here}" for name, (there, here) in pairs.items() if there != here]

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 
 from drctl.errors import FailedError
+from drctl.formats.observation import layout_of
+from drctl.formats.policy_graph import inspect_policy
+from drctl.formats.policy_weights import decode_policy
 from drctl.trainer import learner_state
 from drctl.trainer.memory import release_free_memory
 from drctl.trainer.optimizer import Adam
@@ -150,6 +153,19 @@ class Learner(ABC):
     @abstractmethod
     def frozen_graph(self) -> bytes:
         """Return the policy as the file that the physical car loads."""
+
+    def load_policy(self, graph: bytes, source: str) -> None:
+        """Take over the policy of a frozen graph; the values, and how widely it explores, stay as they are.
+
+        Args:
+            graph: Content of a ``model_<n>.pb``.
+            source: Its name for messages.
+
+        Raises:
+            FormatError: It is no such file or belongs to another network.
+        """
+        layout = layout_of(self._metadata, self._hyperparameters.stack_size)
+        learner_state.load_policy(self._network, decode_policy(inspect_policy(graph, source), layout, source), source)
 
     def weights(self) -> bytes:
         """Return the weights for `load_weights`: float32 tensors by canonical name, as ``torch.save`` writes them."""

@@ -18,6 +18,9 @@ from drctl.errors import FormatError, Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from drctl.trainer.networks import Network
     from drctl.trainer.optimizer import Adam
     from drctl.trainer.trunk import Weights
@@ -45,6 +48,25 @@ def load_weights(network: Network, data: bytes) -> None:
     tensors = _read(data, expected, _WEIGHTS)
     for name, parameter in network.parameters.items():
         network.assign(name, parameter, tensors[name])
+
+
+def load_policy(network: Network, weights: Mapping[str, NDArray[np.float32]], source: str) -> None:
+    """Overwrite the weights of a network's policy and leave all others; nothing changes when they do not fit.
+
+    Args:
+        network: The network.
+        weights: By canonical name.
+        source: Name of the file that they are from, for messages.
+
+    Raises:
+        FormatError: Every layer that does not fit.
+    """
+    tensors = {name: torch.from_numpy(weight) for name, weight in weights.items()}
+    parameters = network.parameters
+    expected = {name: network.canonical(name, parameters[name].detach()) for name in tensors if name in parameters}
+    _compare(tensors, expected, source)
+    for name, tensor in tensors.items():
+        network.assign(name, parameters[name], tensor)
 
 
 def save_optimizer(network: Network, optimizer: Adam) -> bytes:
@@ -117,6 +139,11 @@ def _read(data: bytes, expected: Mapping[str, Tensor], source: str) -> dict[str,
         ) from error
     if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
         raise FormatError(f"{source} holds no named tensors", where=source, fix="resume from another checkpoint")
+    _compare(content, expected, source)
+    return content
+
+
+def _compare(content: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
     problems = [
         Problem(f"{name} is missing in {source}", f"{source}: {name}", _shape(tensor), _FIX)
         for name, tensor in expected.items()
@@ -134,7 +161,6 @@ def _read(data: bytes, expected: Mapping[str, Tensor], source: str) -> dict[str,
     ]
     if problems:
         raise FormatError.from_problems(problems)
-    return content
 
 
 def _shape(tensor: Tensor) -> str:

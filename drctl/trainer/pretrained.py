@@ -32,6 +32,8 @@ class Inheritance:
 def inherit(pretrained: PretrainedSpec, location: StoreLocation, learner: Learner) -> Inheritance:
     """Give a learner the weights of an earlier model and, when it is taken over in full, its optimiser.
 
+    Where the earlier model is a graph, the policy is taken out of it and the rest begins untrained.
+
     Counters count what was driven and learned: episodes, steps and laps. What judges the model (recent scores, the
     best lap, clean evaluations in a row) belongs to the files it was trained with and begins anew.
 
@@ -49,7 +51,11 @@ def inherit(pretrained: PretrainedSpec, location: StoreLocation, learner: Learne
     origin = {"bucket": pretrained.bucket, "prefix": pretrained.prefix, "checkpoint": pretrained.checkpoint}
     counters = Counters()
     try:
-        _load(learner.load_weights, store.get(keys.weights(pretrained.checkpoint)))
+        if pretrained.is_graph:
+            key = keys.frozen_graph(pretrained.checkpoint)
+            _load(lambda data: learner.load_policy(data, key), store.get(key))
+        else:
+            _load(learner.load_weights, store.get(keys.weights(pretrained.checkpoint)))
         if pretrained.is_full:
             _load(learner.load_optimizer_state, store.get(keys.optimizer(pretrained.checkpoint)))
             key = keys.manifest(pretrained.checkpoint)

@@ -43,12 +43,14 @@ class PretrainedSpec:
         prefix: Prefix of the model it belongs to.
         checkpoint: Its number.
         is_full: Take the optimiser and the counters over as well (``DR_PRETRAINED_FULL``).
+        is_graph: Only its graph is there, as with models of the original: the policy is taken out of it.
     """
 
     bucket: str
     prefix: str
     checkpoint: int
     is_full: bool
+    is_graph: bool = False
 
 
 @dataclass(frozen=True)

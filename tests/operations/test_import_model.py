@@ -20,8 +20,10 @@ from drctl.formats.object_keys import ModelKeys
 from drctl.formats.protobuf_wire import bytes_field
 from drctl.operations.model_source import _locate
 from drctl.operations.pretrained import find_pretrained
+from drctl.secrets import Secret
 from drctl.storage.directory import DirectoryStore
 from drctl.storage.location import project_store_location
+from drctl.storage.s3 import S3Store, StoreKeys
 
 LEFT = ("LEFT_CAMERA", None, DEEP)
 INDEX = {
@@ -106,7 +108,7 @@ def test_a_folder_of_deepracer_for_cloud(tmp_path, graphs, store, capsys):
     assert main(["import-model", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{folder}: clipped_ppo, {DEEP}, LEFT_CAMERA, 3 actions; checkpoint 9, 12"
-    assert lines[1].startswith("run beside drctl's network with its weights: answers differ by ")
+    assert lines[1] == "run beside drctl's network with its weights: the same answers"
     assert lines[2:6] == [
         "with it: 5 files about its training and races",
         NOT_TAKEN,
@@ -137,7 +139,7 @@ def test_a_folder_of_deepracer_for_cloud(tmp_path, graphs, store, capsys):
 
 
 @pytest.mark.parametrize("kind", ["discrete", "continuous", "sac"])
-def test_what_was_imported_can_be_raced_and_begun_with(tmp_path, graphs, project, store, kind):
+def test_what_was_imported_can_be_raced_and_begun_with(tmp_path, graphs, project, store, capsys, kind):
     original(tmp_path / "old", graphs, kind)
     assert main(["import-model", str(tmp_path / "old"), "-p", "teams/mine", "-c", "best"]) == 0
     keys = ModelKeys("teams/mine")
@@ -151,6 +153,11 @@ def test_what_was_imported_can_be_raced_and_begun_with(tmp_path, graphs, project
     assert chosen == (wanted.argmax() if kind == "discrete" else pytest.approx(wanted, abs=1e-5))
     settings = {"DR_LOCAL_S3_PRETRAINED": "True", "DR_LOCAL_S3_PRETRAINED_PREFIX": "teams/mine"}
     begun = find_pretrained(load_project(project.root, settings), project_store_location(project))
+    words = ["start-training", "-q", "--set=DR_LOCAL_S3_MODEL_PREFIX=teams/mine"]
+    for more in ([], ["--resume"]):
+        capsys.readouterr()
+        assert main([*words, *more]) == 5
+        assert "drctl increment-training && drctl start-training begins a new model with it" in capsys.readouterr().err
     assert (begun.spec.checkpoint, begun.spec.is_graph, begun.stack_size) == (9, True, 1)
     spread = "" if kind == "discrete" else " and how widely it explores"
     assert begun.describe().endswith(
@@ -215,6 +222,28 @@ def test_a_graph_and_a_prefix(tmp_path, graphs, store, capsys):
     assert refusal(capsys, store, "mine")[0] == (
         "error[conflict]: data/bucket/mine is in this project's bucket already"
     )
+
+
+@pytest.mark.slow
+def test_from_one_bucket_of_an_s3_server_into_another(tmp_path, graphs, project, s3_server, monkeypatch):
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    keys = StoreKeys(s3_server.access_key_id, Secret(s3_server.secret_access_key))
+    (tmp_path / "credentials").write_text(
+        f"[minio]\naws_access_key_id={keys.access_key_id}\naws_secret_access_key={keys.secret_access_key.reveal()}\n"
+    )
+    theirs = S3Store("import-theirs", endpoint_url=s3_server.endpoint_url, keys=keys)
+    ours = S3Store("import-ours", endpoint_url=s3_server.endpoint_url, keys=keys)
+    for one in (theirs, ours):
+        one.create_bucket_if_missing()
+    folder = original(tmp_path / "old", graphs)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            theirs.put(f"teams/red/{path.relative_to(folder)}", path.read_bytes())
+    settings = {"CLOUD": "remote", "REMOTE_MINIO_URL": s3_server.endpoint_url, "LOCAL_S3_PROFILE": "minio"}
+    words = [f"--set=DR_{name}={value}" for name, value in {**settings, "LOCAL_S3_BUCKET": "import-ours"}.items()]
+    assert main([*words, "import-model", "s3://import-theirs/teams/red/"]) == 0
+    assert len(objects(ours)) == 10
+    assert load_checkpoint(ours, ModelKeys("red"), "best").graph == graphs["discrete"]
 
 
 def test_a_dry_run_writes_nothing(tmp_path, graphs, store, capsys):
@@ -326,6 +355,8 @@ def test_sources_without_one_model(tmp_path, graphs, store, capsys):
     assert refusal(capsys, store, tensorflow)[-1] == (
         "  fix:      its TensorFlow checkpoint cannot be read; fetch the model_<n>.pb beside it, or its car file"
     )
+    minio = put(tmp_path / "minio", {"model/model_7.pb/xl.meta": b"", "model/model_metadata.json/xl.meta": b""})
+    assert "this is how MinIO keeps its objects" in refusal(capsys, store, minio)[-1]
     bare = put(tmp_path / "bare", {"model/model_7.pb": graph})
     assert refusal(capsys, store, bare)[0] == f"error[file_invalid]: {bare} holds no model_metadata.json"
     several = put(tmp_path / "all", {"a/model/model_7.pb": graph, "b/model/model_7.pb": graph})
@@ -374,6 +405,8 @@ def test_where_an_address_leads(make_project):
     ]:
         found = _locate(project, bucket, profile)
         assert (found.kind, found.bucket, found.endpoint_url, found.profile) == ("s3", bucket, None, expected)
+    minio = make_project(upload_s3_endpoint_url="http://localhost:9000")
+    assert _locate(minio, "garage", "minio").endpoint_url == "http://localhost:9000"
     remote = make_project(cloud="remote", remote_minio_url="http://store:9000", upload_s3_bucket="mine-in-aws")
     assert _locate(remote, "elsewhere", None).endpoint_url == "http://store:9000"
     assert _locate(remote, "mine-in-aws", None).endpoint_url is None

@@ -2,10 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
+from evaluation.policy_case import PolicyCase
 
 from drctl.errors import ConfigError, DrctlError
+from drctl.formats.frozen_graph import encode_policy
 from drctl.formats.manifest import BestRecord, Counters, Manifest, SlotState, render_manifest
+from drctl.formats.network_layout import DEEP, SHALLOW
 from drctl.formats.object_keys import ModelKeys
 from drctl.operations.preflight import prepare
 from drctl.storage.directory import DirectoryStore
@@ -156,7 +160,7 @@ def test_a_checkpoint_that_is_not_there(make_project):
     project = make_project(**ORDER, local_s3_pretrained_checkpoint=9)
     add_model(project)
     (problem,) = problems_of(project)
-    assert problem.what == "data/bucket/old has no checkpoint 9 that drctl has trained"
+    assert problem.what == "data/bucket/old has no checkpoint 9"
     assert problem.expected == "best, last or one of: 1, 2, 3"
 
 
@@ -179,3 +183,54 @@ def test_in_full_needs_the_optimiser_and_episodes_that_are_left(make_project):
     file.write_text(json.dumps({**json.loads(file.read_text()), "term_cond_max_episodes": 60}))
     (problem,) = problems_of(project)
     assert problem.what == "data/bucket/old has driven 60 episodes already, so the training would end at once"
+
+
+GRAPH_NOTE = "begins with the policy of data/bucket/old, checkpoint 3, taken out of its graph; the value network begins"
+
+
+def add_graph(project):
+    """Put a model as the original system leaves it, with a TensorFlow checkpoint that nobody reads."""
+    store = add_model(project)
+    for info in list(store.list("old/.drctl")):
+        store.delete(info.key)
+    store.put(OLD.hyperparameters, b'{"stack_size": 4}')  # has no effect there
+    case = PolicyCase("FRONT_FACING_CAMERA", None)
+    weights = {**case.weights, "policy.weight": np.zeros((5, 512), np.float32), "policy.bias": np.zeros(5, np.float32)}
+    store.put(OLD.frozen_graph(3), encode_policy(case.layout, 5, weights))
+    store.put("old/model/3_Step-30.ckpt.index", b"")
+    return store
+
+
+def test_where_only_the_graph_is_there_the_policy_comes_out_of_it(make_project):
+    project = make_project(**ORDER, network_heads="separate")
+    store = add_graph(project)
+    before = objects(store)
+    found = pretrained(project)
+    assert found.pretrained == PretrainedSpec("bucket", "old", 3, is_full=False, is_graph=True)
+    assert f"{GRAPH_NOTE} untrained" in [note.text for note in found.notes]
+    assert objects(store) == before
+
+
+def test_a_graph_has_no_optimiser(make_project):
+    project = make_project(**ORDER, pretrained_full=True)
+    add_graph(project)
+    (problem,) = problems_of(project)
+    assert problem.what == "DR_PRETRAINED_FULL is True, and data/bucket/old has nothing but the graph of checkpoint 3"
+    assert problem.fix == "drctl config set DR_PRETRAINED_FULL=False"
+
+
+def test_a_graph_of_another_checkpoint_is_named(make_project):
+    project = make_project(**ORDER, local_s3_pretrained_checkpoint="best")
+    add_graph(project)
+    (problem,) = problems_of(project)
+    assert (problem.what, problem.expected) == ("data/bucket/old has no checkpoint 2", "best, last or one of: 3")
+
+
+def test_a_graph_of_another_network_than_its_metadata_says(make_project):
+    project = make_project(**ORDER)
+    store = add_graph(project)
+    metadata = json.loads(store.get(OLD.model_metadata))
+    store.put(OLD.model_metadata, json.dumps({**metadata, "neural_network": DEEP}).encode())
+    (problem,) = problems_of(project)
+    name = "data/bucket/old/model/model_3.pb"
+    assert problem.what == f"{name} has the layers of {SHALLOW}, model_metadata.json says another network"

@@ -1,5 +1,8 @@
 """A learner takes an earlier model over: weights, and in full its optimiser and counters."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from drctl.errors import FailedError, FormatError
@@ -16,9 +19,9 @@ from drctl.trainer.spec import PretrainedSpec
 KEYS = ModelKeys("old")
 
 
-def make_learner(seed, actions=5):
+def make_learner(seed, actions=5, heads="shared"):
     space = DiscreteActionSpace((0.0,) * actions, (1.0,) * actions)
-    return PpoLearner(ModelMetadata(space), Hyperparameters(), seed=seed, device="cpu", shards=1)
+    return PpoLearner(ModelMetadata(space), Hyperparameters(), seed=seed, device="cpu", shards=1, heads=heads)
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +80,25 @@ def test_another_network_is_refused_by_its_layers(location):
 def test_a_checkpoint_that_was_removed_meanwhile(location):
     with pytest.raises(FailedError, match="checkpoint 5 of old is no longer in the store"):
         inherit(PretrainedSpec("elsewhere", "old", 5, is_full=False), location, make_learner(2))
+
+
+@pytest.mark.parametrize("heads", ["shared", "separate"])
+def test_of_a_graph_the_policy_is_taken_over_and_the_rest_stays(location, source, heads):
+    DirectoryStore(Path(location.folder).with_name("elsewhere")).put(KEYS.frozen_graph(8), source.frozen_graph())
+    learner = make_learner(seed=2, heads=heads)
+    before, theirs = learner._canonical_weights(), source._canonical_weights()
+    found = inherit(PretrainedSpec("elsewhere", "old", 8, is_full=False, is_graph=True), location, learner)
+    assert found.counters == Counters()
+    assert learner.frozen_graph() == source.frozen_graph()
+    for name, weight in learner._canonical_weights().items():
+        assert np.array_equal(weight, (before if name.startswith("value") else theirs)[name])
+
+
+def test_a_graph_of_other_actions_is_refused(location, source):
+    DirectoryStore(Path(location.folder).with_name("elsewhere")).put(KEYS.frozen_graph(8), source.frozen_graph())
+    learner = make_learner(2, actions=3)
+    before = learner.weights()
+    with pytest.raises(FormatError) as caught:
+        inherit(PretrainedSpec("elsewhere", "old", 8, is_full=False, is_graph=True), location, learner)
+    assert str(caught.value) == "policy.weight in old/model/model_8.pb has shape (5, 512) of float32"
+    assert learner.weights() == before
