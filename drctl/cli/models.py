@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drctl.cli.context import invocation_of
-from drctl.cli.question import confirm
+from drctl.cli.question import confirm, require_answer
 from drctl.result import Result
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ def delete_model(
     from drctl.operations.models import delete_models, plan_deletion
 
     invocation = invocation_of(ctx)
+    words = f"delete-model {' '.join(prefixes)}{' --upload' if uploaded else ''}"
+    require_answer(invocation, words, is_forced=force)
     plan = plan_deletion(invocation.load_project(), prefixes, is_uploaded=uploaded)
     question = "Move it to the trash?" if len(plan.models) == 1 else "Move them to the trash?"
-    words = f"delete-model {' '.join(prefixes)}{' --upload' if uploaded else ''}"
     confirm(invocation, plan.describe(), question, words, is_forced=force)
     return delete_models(plan)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drctl.cli.context import invocation_of
-from drctl.cli.question import confirm
-from drctl.errors import UsageError
+from drctl.cli.question import confirm, require_answer
+from drctl.errors import InterruptedByUserError, UsageError
 from drctl.result import Message, Result
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def upload(
 
     invocation = invocation_of(ctx)
     request = UploadRequest(prefix, _choose(best, checkpoint, whole), whole, local, is_counted_on=count_on, wipe=wipe)
+    require_answer(invocation, _command(ctx), is_forced=force or dry_run)
     is_made = create_bucket and not dry_run
     plan = plan_upload(invocation.load_project_to_start(), request, create_missing_bucket=is_made)
     if dry_run:
@@ -89,6 +90,7 @@ def download(
     from drctl.operations.upload import download_model, plan_download
 
     invocation = invocation_of(ctx)
+    require_answer(invocation, _command(ctx), is_forced=force or dry_run)
     project = invocation.load_project_to_start()
     plan = plan_download(project, source=source, target=target, with_files=files, wipe=wipe)
     if dry_run:
@@ -116,6 +118,7 @@ def increment(
     from drctl.operations.upload_name import change_name, plan_increment
 
     invocation = invocation_of(ctx)
+    require_answer(invocation, _command(ctx), is_forced=force)
     plan = plan_increment(invocation.load_project(), name=prefix, delimiter=delimiter, wipe=wipe)
     confirm(invocation, plan.describe(), "Change it?", _command(ctx), is_forced=force)
     return change_name(plan)
@@ -139,6 +142,7 @@ def choose(
     from drctl.operations.upload_name import change_name, plan_choice
 
     invocation = invocation_of(ctx)
+    require_answer(invocation, f"set-upload-model {chosen}", is_forced=force)
     plan = plan_choice(invocation.load_project(), chosen)
     confirm(invocation, plan.describe(), "Change it?", f"set-upload-model {chosen}", is_forced=force)
     return change_name(plan)
@@ -181,15 +185,18 @@ def _command(ctx: typer.Context, *, force: bool = False) -> str:
 @contextmanager
 def _progress(output: Output, copy: CopyPlan) -> Iterator[Callable[[int], None]]:
     """Give what hears of copied bytes: a bar on a terminal, nothing elsewhere."""
-    if not output.is_interactive:
-        yield lambda _count: None
-        return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    try:
+        if not output.is_interactive:
+            yield lambda _count: None
+            return
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bars:
-        task = bars.add_task(copy.source.keys.prefix, total=copy.selection.size_bytes)
-        yield lambda count: bars.advance(task, count)
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        with Progress(*columns, transient=True) as bars:
+            task = bars.add_task(copy.source.keys.prefix, total=copy.selection.size_bytes)
+            yield lambda count: bars.advance(task, count)
+    except KeyboardInterrupt:
+        raise InterruptedByUserError("the copy was interrupted; nothing of it is left, all is as it was") from None
 
 
 def register(app: typer.Typer) -> None:

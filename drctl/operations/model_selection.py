@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from drctl.errors import DrctlError, ObjectNotFoundError, nearest
+from drctl.errors import ConflictError, DrctlError, ObjectNotFoundError, nearest
 from drctl.evaluation.checkpoint import chosen_number, stored_models, stored_numbers
 from drctl.formats.checkpoint_index import (
     CheckpointIndex,
@@ -16,7 +16,7 @@ from drctl.formats.checkpoint_index import (
     parse_checkpoint_index,
     render_checkpoint_index,
 )
-from drctl.formats.copy_record import parse_copy_record
+from drctl.formats.copy_record import CopyRecord, parse_copy_record
 from drctl.formats.manifest import BestRecord, FileRecord, Manifest, parse_manifest, render_manifest
 from drctl.formats.object_keys import ModelKeys
 from drctl.formats.training_params import move_training_params
@@ -124,6 +124,7 @@ def select_checkpoint(source: Place, target: Place, choice: str) -> Selection:
         ObjectNotFoundError: There is no such model or checkpoint; names those that there are.
     """
     listing = _list(source)
+    _refuse_half(source)
     number = _choose(source, choice, listing)
     keys, graph = source.keys, f"model/model_{number}.pb"
     manifest = _read_manifest(source, number)
@@ -164,6 +165,7 @@ def select_all(source: Place, target: Place) -> Selection:
     """
     index = _get(source.store, source.keys.checkpoint_index)
     listing = _list(source)
+    _refuse_half(source)
     if _METADATA not in listing:
         raise _no_model(source)
     names = [name for name in listing if name not in _STATES and name != _INDEX]
@@ -191,6 +193,23 @@ def _list(source: Place) -> dict[str, ObjectInfo]:
     for prefix in keys.all_prefixes[1:]:
         found |= {f"metrics/{info.key.removeprefix(f'{prefix}/')}": info for info in store.list(prefix)}
     return found
+
+
+def _read_record(source: Place) -> CopyRecord | None:
+    data = _get(source.store, source.keys.copy_record)
+    return None if data is None else parse_copy_record(data, f"{source.store.name}/{source.keys.copy_record}")
+
+
+def _refuse_half(source: Place) -> None:
+    """Refuse a model of which not everything has arrived yet."""
+    record = _read_record(source)
+    if record is not None and not record.is_complete:
+        raise ConflictError(
+            f"{source.name} is a copy of which not everything has arrived",
+            where=f"{source.store.name}/{source.keys.copy_record}",
+            expected=f"all of {record.source}/{record.source_prefix}",
+            fix="wait until it is done; if it was interrupted, copy it again",
+        )
 
 
 def _choose(source: Place, choice: str, listing: Mapping[str, ObjectInfo]) -> int:
@@ -252,10 +271,9 @@ def _read_manifest(source: Place, number: int) -> Manifest | None:
 
 def _recorded(source: Place, manifests: Mapping[str, bytes]) -> dict[str, FileRecord]:
     """Return what is known of contents: from the manifests, and from the record of an earlier copy."""
-    data = _get(source.store, source.keys.copy_record)
     found: dict[str, FileRecord] = {}
     try:
-        record = None if data is None else parse_copy_record(data, source.keys.copy_record)
+        record = _read_record(source)
         # What else was copied may have been trained on since.
         found |= {name: one for name, one in record.files.items() if _NEVER_CHANGES.fullmatch(name)} if record else {}
         for name, content in manifests.items():

@@ -57,7 +57,7 @@ def list_models(project: Project, *, is_uploaded: bool = False) -> Result:
         lines.append(f"* {own} is the model of this project's settings")
     if any(UNKNOWN in line for line in lines):
         lines.append(f"{UNKNOWN}: the model's files do not tell")
-    newest = max(models, key=lambda model: model.modified).prefix
+    newest = max(models, key=lambda model: (not model.is_half_copied, model.modified)).prefix
     more = f"drctl download-model -s {newest}" if is_uploaded else f"drctl eval --model {newest}"
     return Result(data, tuple(map(Message, lines)), (f"drctl models tree{upload_option(is_uploaded)}", more))
 

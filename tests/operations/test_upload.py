@@ -310,6 +310,22 @@ def test_an_interruption_leaves_nothing(store):
     assert contents(store) == before
 
 
+def test_an_interrupted_command_says_so(store, drctl, monkeypatch):
+    add_model(store, "sprint")
+
+    def press_ctrl_c(self, key, data, **condition):
+        if key.endswith(".pb"):
+            raise KeyboardInterrupt
+        return put(self, key, data, **condition)
+
+    put = DirectoryStore.put
+    monkeypatch.setattr(DirectoryStore, "put", press_ctrl_c)
+    status, out, err = drctl("upload-model", "-L", "-p", "sprint", "-f")
+    assert (status, out) == (130, "")
+    assert err == "error[interrupted]: the copy was interrupted; nothing of it is left, all is as it was\n"
+    assert names(store, "rl-deepracer-sagemaker-1") == []
+
+
 def half_copy(store, *, pid, host=None, started=0):
     """Leave what a killed copy leaves."""
     record = CopyRecord(
@@ -343,6 +359,14 @@ def test_a_copy_under_way_is_not_disturbed(store):
     half_copy(store, pid=own.pid, started=own.started)
     with pytest.raises(ConflictError, match=rf"process {own.pid} is copying a model to data/bucket/copy"):
         plan_one(store)
+
+
+@pytest.mark.parametrize("plan", [plan_one, plan_all])
+def test_a_half_copy_is_copied_nowhere(store, plan):
+    add_model(store, "copy")
+    half_copy(store, pid=2**22 + 1)
+    with pytest.raises(ConflictError, match="data/bucket/copy is a copy of which not everything has arrived"):
+        plan(store, source="copy", target="again")
 
 
 @pytest.mark.parametrize("other", ["host", "object"])
