@@ -65,7 +65,7 @@ VERBS: Final = (
     _replaced("dr-find-sagemaker", _NO_CONTAINER),
     _replaced("dr-find-robomaker", _NO_CONTAINER),
     _replaced("dr-get-robomaker-stats", "drctl status and drctl watch tell what every worker does"),
-    _replaced("dr-start-tournament", "drctl eval with DR_RACE_TYPE=HEAD_TO_MODEL races two models"),
+    _replaced("dr-start-tournament", "drctl eval --opponent PREFIX races two models"),
     # Files and settings
     _works("upload-custom-files"),
     _works("download-custom-files"),

@@ -190,8 +190,8 @@ def describe_races(
             paths += [Message(f"  {place}/{key}") for key in (written.metrics, written.trace, *written.videos)]
     steps = []
     if not has_videos:
-        against = f" --opponent {first.racers[1].prefix}" if first.is_duel else ""
-        steps.append(f"drctl eval --model {prefix} --checkpoint {first.own.checkpoint}{against} --mp4")
+        against = (f" --opponent {one.prefix} --opponent-checkpoint {one.checkpoint}" for one in first.racers[1:])
+        steps.append(f"drctl eval --model {prefix} --checkpoint {first.own.checkpoint}{''.join(against)} --mp4")
     data = {"prefix": prefix, "races": [race.to_json() for race in races]}
     told = [*map(Message, lines), *_winners(races), *_unfinished(races), Message("Written:"), *paths]
     return Result(data, (*notes, *told), tuple(steps))

@@ -76,7 +76,7 @@ def test_a_duel_from_its_start_to_its_end(drctl, store, project):
     assert re.split(r"  +", lines[3])[:3] == ["car", "lap", "time"]
     assert [line.split()[:2] for line in lines[4:6]] == [["FastCar", "1"], ["FasterCar", "1"]]
     assert re.fullmatch(r"FastCar wins by \d\.\d{3} s", lines[6])
-    assert lines[-1] == f"  drctl eval --model {OWN} --checkpoint 2 --opponent {RIVAL} --mp4"
+    assert lines[-1] == f"  drctl eval --model {OWN} --checkpoint 2 --opponent {RIVAL} --opponent-checkpoint 2 --mp4"
     added = {key: content for key, content in contents(store).items() if key not in before}
     assert {key: content for key, content in contents(store).items() if key in before} == before
     (stamp,) = {match[1] for key in added if (match := re.match(rf"{OWN}/evaluation-(\d{{14}})/", key))}
