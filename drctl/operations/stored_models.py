@@ -164,10 +164,12 @@ def _read(store: ObjectStore, prefix: str, objects: list[ObjectInfo]) -> StoredM
     )
     numbers = sorted((int(match[1]) for name in names if (match := _MANIFEST.fullmatch(name))), reverse=True)
     keys = ModelKeys(prefix)
-    copied = _read_copy(store, keys) if keys.copy_record in {info.key for info in objects} else None
     newest = _read_manifest(store, keys, numbers)
     found = _with_files(store, model, names) if newest is None else _with_manifest(store, keys, model, newest)
-    return found if copied is None else _with_copy(found, copied)
+    if keys.copy_record not in {info.key for info in objects}:
+        return found
+    record = _read_copy(store, keys)
+    return replace(found, parent=None, is_parent_known=False) if record is None else _with_copy(found, record)
 
 
 def _with_manifest(store: ObjectStore, keys: ModelKeys, model: StoredModel, newest: Manifest) -> StoredModel:

@@ -214,6 +214,13 @@ def test_a_copy_hangs_on_what_it_was_copied_from(store):
     assert describe_model(twin).startswith("copy of checkpoint 2, 3 iterations, best lap 9.500 s, 72 %")
 
 
+def test_a_record_that_cannot_be_read_leaves_the_parent_unknown(store):
+    add_model(store, "twin")
+    store.put(ModelKeys("twin").copy_record, b'{"version": 99}')
+    (twin,) = read_models(store)
+    assert (twin.parent, twin.is_parent_known, twin.iterations) == (None, False, 3)
+
+
 def test_the_tree_is_drawn(store, drctl):
     add_model(store, "sprint")
     add_model(store, "sprint[1]", pretrained=born("sprint", 3))
