@@ -3,6 +3,7 @@
 import { byId, color, prepare } from "./element.js";
 
 const ASK_MS = 2000;
+const STORE_MS = 15000;
 const PAUSE_S = 1;
 const RAMP = [[59, 110, 245], [25, 181, 176], [108, 198, 68], [242, 194, 48], [239, 91, 53]];
 
@@ -42,6 +43,7 @@ export class TrackMap {
   async askStore(run) {
     if (this.hasLiveCars()) return;
     const found = await fetchLaps(run.id);
+    if (!found) setTimeout(() => { this.stored = ""; this.update(this.run); }, STORE_MS);
     if (!found || this.token !== run.token || this.hasLiveCars()) return;
     this.iteration = found.iteration;
     this.workers.set("", { setup: 0, cars: carsOf(found.clips) });
