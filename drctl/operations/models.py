@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 UNKNOWN: Final = "?"
 _NONE: Final = "-"
+_IMPORTED: Final = "imported"
 _HEADS: Final = ("model", "parent", "track", "iterations", "best lap", "completion", "size", "date")
 _TO_THE_RIGHT: Final = ("iterations", "best lap", "completion", "size")
 
@@ -201,7 +202,7 @@ def describe_model(branch: Branch) -> str:
     model, origin = branch.model, branch.origin
     if model is None:
         return "(not in this bucket)"
-    facts = []
+    facts = [_IMPORTED] if model.is_imported else []
     if origin is not None:
         what = "all of it" if origin.checkpoint is None else f"checkpoint {origin.checkpoint}"
         facts.append(f"copy of {what}" if origin.is_copy else f"from {what}")
@@ -220,7 +221,7 @@ def _row(model: StoredModel, store: str, own: str | None) -> tuple[str, ...]:
     lap = UNKNOWN if not model.is_of_drctl else _NONE
     return (
         f"{model.prefix}{' *' if model.prefix == own else ''}{' (half copied)' if model.is_half_copied else ''}",
-        describe_parent(model.parent, store, is_known=model.is_parent_known),
+        _IMPORTED if model.is_imported else describe_parent(model.parent, store, is_known=model.is_parent_known),
         _tracks(model.tracks),
         _NONE if model.iterations is None else str(model.iterations),
         lap if model.best_lap_s is None else f"{model.best_lap_s:.3f} s",

@@ -81,6 +81,7 @@ class StoredModel:
         best_lap_s: Fastest lap of training and evaluation, simulated seconds.
         completion_percent: Mean progress of the best checkpoint's evaluation.
         is_half_copied: A copy that was interrupted, or goes on.
+        is_imported: drctl import-model made it of other software's model.
     """
 
     prefix: str
@@ -95,6 +96,7 @@ class StoredModel:
     best_lap_s: float | None = None
     completion_percent: float | None = None
     is_half_copied: bool = False
+    is_imported: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as a mapping."""
@@ -118,6 +120,7 @@ class StoredModel:
             "modified": self.modified.isoformat(),
             "is_of_drctl": self.is_of_drctl,
             "is_half_copied": self.is_half_copied,
+            "is_imported": self.is_imported,
         }
 
 
@@ -164,6 +167,7 @@ def _read(store: ObjectStore, prefix: str, objects: list[ObjectInfo]) -> StoredM
     )
     numbers = sorted((int(match[1]) for name in names if (match := _MANIFEST.fullmatch(name))), reverse=True)
     keys = ModelKeys(prefix)
+    model = replace(model, is_imported=not numbers and keys.import_record in {info.key for info in objects})
     newest = _read_manifest(store, keys, numbers)
     found = _with_files(store, model, names) if newest is None else _with_manifest(store, keys, model, newest)
     if keys.copy_record not in {info.key for info in objects}:

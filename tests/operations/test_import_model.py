@@ -133,6 +133,8 @@ def test_a_folder_of_deepracer_for_cloud(tmp_path, graphs, store, capsys):
             "training_params.yaml",
         )
     ]
+    assert main(["list-models"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("old-model  imported  reinvent_base          12")
     index = json.loads(store.get("old-model/model/deepracer_checkpoints.json"))
     assert index["best_checkpoint"] == INDEX["best_checkpoint"]
     assert index["last_checkpoint"]["name"] == "12_Step-1300.ckpt"

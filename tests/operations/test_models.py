@@ -147,6 +147,7 @@ def test_the_list_as_json(store, drctl):
         "modified",
         "is_of_drctl",
         "is_half_copied",
+        "is_imported",
     }
     assert model["parent"] == {
         "store": "data/other",
