@@ -47,7 +47,7 @@ def import_model(
 ) -> Result:
     """Take in a model of DeepRacer-for-Cloud, the AWS console or a car file: to race it and to train it on.
 
-    Of a TensorFlow graph come the weights of the policy; it is run beside drctl's own network before it is stored.
+    The weights of the policy come out of its graph, which is run beside drctl's own network before anything is stored.
     """
     from drctl.operations.import_model import import_model as store
     from drctl.operations.import_model import plan_data, plan_import
