@@ -200,6 +200,7 @@ def _refuse(error: Any, command: str, output: Output) -> int:
         typer.echo(text)
         return UsageError.exit_status
     path = context.command_path if context else "drctl"
+    text = " ".join(text.split())  # choices come on lines of their own
     show_error(UsageError(text[:1].lower() + text[1:], fix=f"{path} --help"), command, output)
     return UsageError.exit_status
 

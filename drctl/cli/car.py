@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from drctl.cli.checkpoint_choice import check_choice
 from drctl.cli.context import invocation_of
 from drctl.cli.question import confirm, require_answer
+from drctl.cli.typed import typed_command
 from drctl.errors import UsageError
 from drctl.result import Result
 
@@ -37,11 +39,10 @@ def upload_car(
     """
     from drctl.operations.car_file import plan_upload, upload_car_file
 
-    invocation = invocation_of(ctx)
-    choice = _choose(best, checkpoint, "upload-car-zip")
-    require_answer(invocation, "upload-car-zip", is_forced=force)
-    plan = plan_upload(invocation.load_project(), is_local=local, prefix=prefix, checkpoint=choice)
-    confirm(invocation, plan.describe(), "Upload it?", "upload-car-zip", is_forced=force)
+    choice = _choose(ctx, best, checkpoint)
+    require_answer(ctx, is_forced=force)
+    plan = plan_upload(invocation_of(ctx).load_project(), is_local=local, prefix=prefix, checkpoint=choice)
+    confirm(ctx, plan.describe(), "Upload it?", is_forced=force)
     result = upload_car_file(plan)
     return result if force else Result(result.data, result.messages[-1:], result.next_steps)
 
@@ -65,26 +66,21 @@ def export_car(
     from drctl.operations.car_file import export_car as export
 
     if file is not None and out is not None:
-        raise UsageError(f"{file} and -o {out} do not go together", expected="one", fix=f"drctl export-car {file}")
-    choice = _choose(best, checkpoint, "export-car")
+        raise UsageError(
+            f"{file} and -o {out} do not go together", expected="one", fix=typed_command(ctx, without=("out",))
+        )
+    choice = _choose(ctx, best, checkpoint)
     return export(invocation_of(ctx).load_project(), file or out, prefix=prefix, checkpoint=choice, force=force)
 
 
-def _choose(best: bool, checkpoint: str | None, command: str) -> str:
+def _choose(ctx: typer.Context, best: bool, checkpoint: str | None) -> str:
     if best and checkpoint not in (None, "best"):
         raise UsageError(
             f"-b and --checkpoint {checkpoint} do not go together",
             expected="one of them",
-            fix=f"drctl {command} --checkpoint {checkpoint}",
+            fix=typed_command(ctx, without=("best",)),
         )
-    choice = "best" if best else checkpoint or "last"
-    if choice not in ("best", "last") and not (choice.isascii() and choice.isdecimal()):
-        raise UsageError(
-            f"--checkpoint {choice} is no checkpoint",
-            expected="best, last or a checkpoint's number",
-            fix=f"drctl {command} --checkpoint last",
-        )
-    return choice
+    return check_choice(ctx, "best" if best else checkpoint or "last", "checkpoint")
 
 
 def register(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli.checkpoint_choice import check_choice
 from drctl.cli.context import invocation_of
 from drctl.cli.output import Output, show_message
 from drctl.errors import InterruptedByUserError, UsageError
@@ -63,9 +64,9 @@ def evaluate(
 
     Works while the model is being trained: it is only read.
     """
-    chosen = [_check_checkpoint(choice) for choice in checkpoints or ()]
+    chosen = [check_choice(ctx, choice, "checkpoints") for choice in checkpoints or ()]
     if opponent_checkpoint is not None:
-        _check_checkpoint(opponent_checkpoint, "--opponent-checkpoint")
+        check_choice(ctx, opponent_checkpoint, "opponent_checkpoint", "--opponent-checkpoint")
     options = {
         "DR_LOCAL_S3_MODEL_PREFIX": model,
         "DR_RACE_TYPE": None if opponent is None else "HEAD_TO_MODEL",
@@ -123,16 +124,6 @@ def stop_evaluation(ctx: typer.Context) -> Result:
     from drctl.operations.evaluation import stop_evaluation as stop
 
     return stop(invocation_of(ctx).load_project())
-
-
-def _check_checkpoint(choice: str, option: str = "--checkpoint") -> str:
-    if choice in ("best", "last") or (choice.isascii() and choice.isdecimal()):
-        return choice
-    raise UsageError(
-        f"{option} {choice} is no checkpoint",
-        expected="best, last or a checkpoint's number",
-        fix=f"drctl eval {option} last",
-    )
 
 
 def _words(invocation: Invocation, overrides: dict[str, str], request: EvaluationRequest) -> list[str]:

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from drctl.cli.checkpoint_choice import check_choice
 from drctl.cli.context import invocation_of
 from drctl.cli.output import show_message
 from drctl.cli.question import confirm
-from drctl.errors import UsageError
+from drctl.cli.typed import typed_command
 from drctl.result import Message, Result
 
 
@@ -58,7 +59,7 @@ def import_model(
         project,
         source,
         prefix=prefix,
-        checkpoint=_check(checkpoint, source),
+        checkpoint=checkpoint and check_choice(ctx, checkpoint, "checkpoint"),
         metadata=metadata,
         profile=profile,
         wipe=wipe,
@@ -66,23 +67,12 @@ def import_model(
     facts = plan.describe()
     if dry_run:
         goes = f"would go to {plan.place}" + (f", whose {plan.taken} objects go to the trash" if plan.taken else "")
-        words = f"drctl import-model {source} -p {plan.keys.prefix}" + (" -w" if plan.taken else "")
-        return Result({**plan_data(plan), "moved": None}, (*facts, Message(goes)), (words,))
+        return Result({**plan_data(plan), "moved": None}, (*facts, Message(goes)), (typed_command(ctx),))
     if plan.taken:
         gone = Message(f"{plan.taken} objects under {plan.place} go to the trash", "warning")
-        confirm(invocation, (gone,), "Move them?", f"import-model {source} -w", is_forced=force)
+        confirm(ctx, (gone,), "Move them?", is_forced=force)
     result = store(project, plan, lambda message: show_message(message, invocation.output))
     return Result(result.data, (*facts, *result.messages), result.next_steps)
-
-
-def _check(choice: str | None, source: str) -> str | None:
-    if choice in (None, "best", "last") or (choice.isascii() and choice.isdecimal() and len(choice) < 10):
-        return choice
-    raise UsageError(
-        f"--checkpoint {choice} is no checkpoint",
-        expected="best, last or a checkpoint's number",
-        fix=f"drctl import-model {source} --checkpoint last",
-    )
 
 
 def register(app: typer.Typer) -> None:

@@ -38,12 +38,10 @@ def delete_model(
     """Move models to the trash; drctl undo brings them back."""
     from drctl.operations.models import delete_models, plan_deletion
 
-    invocation = invocation_of(ctx)
-    words = f"delete-model {' '.join(prefixes)}{' --upload' if uploaded else ''}"
-    require_answer(invocation, words, is_forced=force)
-    plan = plan_deletion(invocation.load_project(), prefixes, is_uploaded=uploaded)
+    require_answer(ctx, is_forced=force)
+    plan = plan_deletion(invocation_of(ctx).load_project(), prefixes, is_uploaded=uploaded)
     question = "Move it to the trash?" if len(plan.models) == 1 else "Move them to the trash?"
-    confirm(invocation, plan.describe(), question, words, is_forced=force)
+    confirm(ctx, plan.describe(), question, is_forced=force)
     return delete_models(plan)
 
 

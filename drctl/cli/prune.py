@@ -8,6 +8,7 @@ import typer
 
 from drctl.cli.context import invocation_of
 from drctl.cli.question import confirm
+from drctl.cli.typed import typed_command
 from drctl.result import Result
 
 DAYS = 7.0
@@ -15,7 +16,7 @@ DAYS = 7.0
 
 def prune(
     ctx: typer.Context,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("-d", "--dry-run", help="Only show what would go.")] = False,
     force: Annotated[bool, typer.Option("-f", "--force", help="Do not ask.")] = False,
     days: Annotated[
         float, typer.Option("--older-than", metavar="DAYS", min=0.0, help="Trash, logs and videos younger stay.")
@@ -32,13 +33,10 @@ def prune(
     from drctl.operations.prune import plan_pruning
     from drctl.operations.prune import prune as remove
 
-    invocation = invocation_of(ctx)
-    plan = plan_pruning(invocation.load_project(), days=days, has_videos=videos, has_images=images)
-    words = "prune" + (f" --older-than {days:g}" if days != DAYS else "")
-    words += "".join(f" --{name}" for name, is_given in (("videos", videos), ("images", images)) if is_given)
+    plan = plan_pruning(invocation_of(ctx).load_project(), days=days, has_videos=videos, has_images=images)
     if dry_run or not plan.items:
-        return Result(plan.to_json(), plan.describe(), (f"drctl {words}",) if plan.items else ())
-    confirm(invocation, plan.describe(), "Remove it? This cannot be undone.", words, is_forced=force)
+        return Result(plan.to_json(), plan.describe(), (typed_command(ctx),) if plan.items else ())
+    confirm(ctx, plan.describe(), "Remove it? This cannot be undone.", is_forced=force)
     return remove(plan)
 
 

@@ -7,53 +7,52 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from drctl.cli.context import invocation_of
 from drctl.cli.output import show_message
+from drctl.cli.typed import typed_command
 from drctl.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from drctl.cli.context import Invocation
     from drctl.result import Message
 
 
-def require_answer(invocation: Invocation, words: str, *, is_forced: bool) -> None:
+def require_answer(ctx: typer.Context, *, is_forced: bool) -> None:
     """Make sure that somebody can answer, before the work that a question follows.
 
     Args:
-        invocation: The call.
-        words: The command, for the fix.
+        ctx: The call.
         is_forced: Nothing will be asked.
 
     Raises:
         UsageError: Nobody can answer here.
     """
-    if is_forced or (invocation.output.is_interactive and sys.stdin.isatty()):
+    if is_forced or (invocation_of(ctx).output.is_interactive and sys.stdin.isatty()):
         return
-    command = words.partition(" ")[0]
     raise UsageError(
-        f"{command} asks before it does that, and nobody can answer here",
+        f"{ctx.info_name} asks first, and nobody can answer here",
         expected="-f, which does not ask",
-        fix=f"drctl {words} -f",
+        fix=typed_command(ctx, plus=("-f",)),
     )
 
 
-def confirm(invocation: Invocation, messages: Sequence[Message], question: str, words: str, *, is_forced: bool) -> None:
+def confirm(ctx: typer.Context, messages: Sequence[Message], question: str, *, is_forced: bool) -> None:
     """Show what will happen and ask; without an answer nothing does.
 
     Args:
-        invocation: The call.
+        ctx: The call.
         messages: What will happen.
         question: To be answered.
-        words: The command, for the fix.
         is_forced: Do not ask.
 
     Raises:
         UsageError: Nobody can answer here.
     """
-    require_answer(invocation, words, is_forced=is_forced)
+    require_answer(ctx, is_forced=is_forced)
     if is_forced:
         return
+    output = invocation_of(ctx).output
     for message in messages:
-        show_message(message, invocation.output)
+        show_message(message, output)
     typer.confirm(question, abort=True)

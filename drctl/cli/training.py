@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from drctl.cli.context import invocation_of
 from drctl.cli.output import show, show_message
+from drctl.cli.question import confirm
 from drctl.errors import DrctlError, UsageError
 from drctl.result import Message, Result
 
@@ -231,18 +231,8 @@ def increment_training(
     from drctl.operations.increment import increment_training as increment
     from drctl.operations.increment import plan_increment
 
-    invocation = invocation_of(ctx)
-    plan = plan_increment(invocation.load_project(), name=prefix, delimiter=delimiter, wipe=wipe)
-    if not force:
-        if not invocation.output.is_interactive or not sys.stdin.isatty():
-            raise UsageError(
-                "increment-training asks before it changes run.env, and nobody can answer here",
-                expected="-f, which does not ask",
-                fix="drctl increment-training -f",
-            )
-        for message in plan.describe():
-            show_message(message, invocation.output)
-        typer.confirm("Change it?", abort=True)
+    plan = plan_increment(invocation_of(ctx).load_project(), name=prefix, delimiter=delimiter, wipe=wipe)
+    confirm(ctx, plan.describe(), "Change it?", is_forced=force)
     return increment(plan)
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli.checkpoint_choice import check_choice
 from drctl.cli.context import invocation_of
 from drctl.cli.question import confirm, require_answer
+from drctl.cli.typed import typed_command
 from drctl.errors import InterruptedByUserError, UsageError
 from drctl.result import Message, Result
 
@@ -54,13 +56,14 @@ def upload(
     from drctl.operations.upload import UploadRequest, plan_upload, upload_model
 
     invocation = invocation_of(ctx)
-    request = UploadRequest(prefix, _choose(best, checkpoint, whole), whole, local, is_counted_on=count_on, wipe=wipe)
-    require_answer(invocation, _command(ctx), is_forced=force or dry_run)
+    choice = _choose(ctx, best, checkpoint, whole)
+    request = UploadRequest(prefix, choice, whole, local, is_counted_on=count_on, wipe=wipe)
+    require_answer(ctx, is_forced=force or dry_run)
     is_made = create_bucket and not dry_run
     plan = plan_upload(invocation.load_project_to_start(), request, create_missing_bucket=is_made)
     if dry_run:
-        return _preview(plan.copy, plan.describe(), _command(ctx, force=True))
-    confirm(invocation, plan.describe(), "Upload it?", _command(ctx), is_forced=force)
+        return _preview(plan.copy, plan.describe(), typed_command(ctx, plus=("-f",)))
+    confirm(ctx, plan.describe(), "Upload it?", is_forced=force)
     with _progress(invocation.output, plan.copy) as on_bytes:
         return upload_model(plan, on_bytes)
 
@@ -90,12 +93,12 @@ def download(
     from drctl.operations.upload import download_model, plan_download
 
     invocation = invocation_of(ctx)
-    require_answer(invocation, _command(ctx), is_forced=force or dry_run)
+    require_answer(ctx, is_forced=force or dry_run)
     project = invocation.load_project_to_start()
     plan = plan_download(project, source=source, target=target, with_files=files, wipe=wipe)
     if dry_run:
-        return _preview(plan.copy, plan.describe(), _command(ctx, force=True))
-    confirm(invocation, plan.describe(), "Download it?", _command(ctx), is_forced=force)
+        return _preview(plan.copy, plan.describe(), typed_command(ctx, plus=("-f",)))
+    confirm(ctx, plan.describe(), "Download it?", is_forced=force)
     with _progress(invocation.output, plan.copy) as on_bytes:
         return download_model(plan, on_bytes)
 
@@ -117,10 +120,9 @@ def increment(
     """
     from drctl.operations.upload_name import change_name, plan_increment
 
-    invocation = invocation_of(ctx)
-    require_answer(invocation, _command(ctx), is_forced=force)
-    plan = plan_increment(invocation.load_project(), name=prefix, delimiter=delimiter, wipe=wipe)
-    confirm(invocation, plan.describe(), "Change it?", _command(ctx), is_forced=force)
+    require_answer(ctx, is_forced=force)
+    plan = plan_increment(invocation_of(ctx).load_project(), name=prefix, delimiter=delimiter, wipe=wipe)
+    confirm(ctx, plan.describe(), "Change it?", is_forced=force)
     return change_name(plan)
 
 
@@ -141,45 +143,26 @@ def choose(
         )
     from drctl.operations.upload_name import change_name, plan_choice
 
-    invocation = invocation_of(ctx)
-    require_answer(invocation, f"set-upload-model {chosen}", is_forced=force)
-    plan = plan_choice(invocation.load_project(), chosen)
-    confirm(invocation, plan.describe(), "Change it?", f"set-upload-model {chosen}", is_forced=force)
+    require_answer(ctx, is_forced=force)
+    plan = plan_choice(invocation_of(ctx).load_project(), chosen)
+    confirm(ctx, plan.describe(), "Change it?", is_forced=force)
     return change_name(plan)
 
 
-def _choose(best: bool, checkpoint: str | None, whole: bool) -> str:
+def _choose(ctx: typer.Context, best: bool, checkpoint: str | None, whole: bool) -> str:
     given = [word for word, is_given in (("-b", best), ("-c", checkpoint is not None), ("--all", whole)) if is_given]
     if len(given) > 1:
         raise UsageError(
-            f"{' and '.join(given)} do not go together", expected="one of -b, -c and --all", fix="drctl upload-model -b"
+            f"{' and '.join(given)} do not go together",
+            expected="one of -b, -c and --all",
+            fix=typed_command(ctx, without=("best", "checkpoint", "whole"), plus=("-b",)),
         )
-    if best:
-        return "best"
-    choice = "last" if checkpoint is None else checkpoint
-    if choice in ("best", "last") or (choice.isascii() and choice.isdecimal()):
-        return choice
-    raise UsageError(
-        f"-c {choice} is no checkpoint",
-        expected="best, last or a checkpoint's number",
-        fix="drctl upload-model -c last",
-    )
+    return "best" if best else check_choice(ctx, checkpoint or "last", "checkpoint", "-c")
 
 
 def _preview(copy: CopyPlan, described: tuple[Message, ...], command: str) -> Result:
     note = Message("nothing was copied: this was a dry run")
-    return Result(copy.to_json(), (*copy.list_objects(), *described, note), (f"drctl {command}",))
-
-
-def _command(ctx: typer.Context, *, force: bool = False) -> str:
-    """Return the command as it was typed, without -d; with -f where that is wanted."""
-    words = [ctx.info_name or ""]
-    for parameter in ctx.command.params:
-        value = ctx.params.get(parameter.name or "")
-        if parameter.name in ("dry_run", "force") or value in (None, False) or value == parameter.default:
-            continue
-        words += [parameter.opts[0]] if value is True else [parameter.opts[0], str(value)]
-    return " ".join([*words, *(["-f"] if force else [])])
+    return Result(copy.to_json(), (*copy.list_objects(), *described, note), (command,))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from drctl.errors import DrctlError, ObjectNotFoundError
 from drctl.formats.checkpoint_index import parse_checkpoint_index
 from drctl.formats.episode_status import EpisodeStatus
 from drctl.formats.evaluation_metrics import LapMetrics, parse_evaluation_metrics
-from drctl.operations.evaluation_report import table
+from drctl.operations.table import lay_out
 from drctl.result import Message, Result
 from drctl.storage.location import describe as describe_location
 from drctl.storage.location import project_store_location
@@ -95,7 +95,7 @@ def _table(laps: Sequence[LapMetrics]) -> list[str]:
         (str(lap.trial), describe_image_lap(lap), str(lap.off_track_count), str(lap.crash_count), str(lap.reset_count))
         for lap in laps
     ]
-    return table(head, rows)
+    return lay_out(head, rows)
 
 
 def describe_image_lap(lap: LapMetrics) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from drctl.operations.table import lay_out
 from drctl.result import Message, Result
 
 if TYPE_CHECKING:
@@ -204,23 +205,6 @@ def describe_lap(lap: RacedLap, laps: int) -> str:
     return f"lap {lap.number}/{laps}: {ending}{resets}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay out a table: the first column to the left, the others to the right.
-
-    Args:
-        head: Titles of the columns.
-        rows: Texts, as many per row as there are titles.
-    """
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (head, *rows)
-    ]
-
-
 def _laps_table(race: RaceReport) -> list[str]:
     head = ["lap", "time", "off-tracks", "crashes", "resets", "total with penalties"]
     rows = [
@@ -236,11 +220,14 @@ def _laps_table(race: RaceReport) -> list[str]:
         for lap in racer.laps
     ]
     if not race.is_duel:
-        return [f"Checkpoint {race.own.checkpoint} on {race.track}, times in seconds", *table(head, rows)]
+        return [
+            f"Checkpoint {race.own.checkpoint} on {race.track}, times in seconds",
+            *lay_out(head, rows),
+        ]
     names = [racer.name for racer in race.racers for _ in racer.laps]
     cars = " against ".join(f"{car.name} ({car.prefix}, checkpoint {car.checkpoint})" for car in race.racers)
     named = [[name, *row] for name, row in zip(names, rows, strict=True)]
-    return [f"{cars} on {race.track}, times in seconds", *table(["car", *head], named)]
+    return [f"{cars} on {race.track}, times in seconds", *lay_out(["car", *head], named)]
 
 
 def _comparison(races: Sequence[RaceReport]) -> list[str]:
@@ -268,7 +255,10 @@ def _comparison(races: Sequence[RaceReport]) -> list[str]:
                 place = _NONE if race.winner is None else str(1 + (race.winner != number))
                 row[1:1] = [racer.name, place]
             rows.append(row)
-    return ["Times in seconds; best and mean are of complete laps, penalties included", *table(head, rows)]
+    return [
+        "Times in seconds; best and mean are of complete laps, penalties included",
+        *lay_out(head, rows),
+    ]
 
 
 def _winners(races: Sequence[RaceReport]) -> list[Message]:

@@ -17,6 +17,7 @@ from drctl.formats.checkpoint_index import checkpoint_number, render_checkpoint_
 from drctl.formats.model_metadata import parse_model_metadata
 from drctl.formats.object_keys import ModelKeys
 from drctl.operations.found_model import FoundModel, find_model
+from drctl.operations.increment import free_name
 from drctl.operations.model_source import LIMITS, open_source
 from drctl.operations.rollback import Rollback
 from drctl.operations.trash import refuse_live_trainer
@@ -215,14 +216,24 @@ def _differing(difference: float) -> str:
 
 def _next_steps(project: Project, plan: ImportPlan) -> tuple[str, ...]:
     prefix = plan.keys.prefix
-    clone = f"drctl config set DR_LOCAL_S3_PRETRAINED=True DR_LOCAL_S3_PRETRAINED_PREFIX={prefix}"
-    steps = [f"drctl eval --model {prefix}", f"{clone} && drctl start-training"]
+    steps = [f"drctl eval --model {prefix}", f"{_choose_for_clone(project, plan)} && drctl start-training"]
     location, own = project_store_location(project), project.custom_files / METADATA_NAME
     if location.folder is not None and not _is_like(own, plan.metadata):
         # A clone has the sensors, network and actions of the model that it begins with.
         copy = Path(os.path.relpath(Path(location.folder) / plan.keys.model_metadata))
         steps.insert(1, f"cp {copy} {os.path.relpath(own)}")
     return tuple(steps)
+
+
+def _choose_for_clone(project: Project, plan: ImportPlan) -> str:
+    """Return what makes the next training a clone of the model, under a prefix that is free."""
+    prefix, own = plan.keys.prefix, project.settings.local_s3_model_prefix
+    if own == prefix:
+        return "drctl increment-training"
+    free = free_name(plan.store, own)
+    settings = [f"DR_LOCAL_S3_MODEL_PREFIX={free}"] if free != own else []
+    settings += ["DR_LOCAL_S3_PRETRAINED=True", f"DR_LOCAL_S3_PRETRAINED_PREFIX={prefix}"]
+    return f"drctl config set {' '.join(settings)}"
 
 
 def _is_like(file: Path, metadata: ModelMetadata) -> bool:

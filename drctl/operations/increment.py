@@ -66,6 +66,19 @@ def next_name(name: str, delimiter: str = "-") -> str:
     return f"{name}{delimiter}1"
 
 
+def free_name(store: ObjectStore, name: str, delimiter: str = "-") -> str:
+    """Return a name under which nothing lies: the one given, or that counted on.
+
+    Args:
+        store: The bucket.
+        name: See `next_name`; `delimiter` likewise.
+        delimiter: See above.
+    """
+    while next(iter(store.list(name)), None) is not None:
+        name = next_name(name, delimiter)
+    return name
+
+
 def plan_increment(project: Project, *, name: str | None, delimiter: str, wipe: bool) -> Increment:
     """Work out the next model's settings.
 
@@ -153,9 +166,7 @@ def _refuse_untrained(store: ObjectStore, prefix: str) -> None:
 def _refuse_used(store: ObjectStore, prefix: str, delimiter: str, *, wipe: bool) -> bool:
     content = read_prefix(store, ModelKeys(prefix))
     if content.count and not wipe:
-        free = prefix
-        while read_prefix(store, ModelKeys(free)).count:
-            free = next_name(free, delimiter)
+        free = free_name(store, prefix, delimiter)
         raise ConflictError(
             f"the prefix {prefix} is in use: {content.describe()}",
             where=f"{store.name}/{prefix}",

@@ -14,6 +14,7 @@ from drctl.operations.lineage import Branch, grow_tree
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.rollback import Rollback
 from drctl.operations.stored_models import Parent, StoredModel, read_models, size_text
+from drctl.operations.table import lay_out
 from drctl.operations.trash import refuse_live_trainer
 from drctl.operations.upload_place import open_models_store, upload_option
 from drctl.result import Message, Result
@@ -53,7 +54,7 @@ def list_models(project: Project, *, is_uploaded: bool = False) -> Result:
         step = "drctl upload-model" if is_uploaded else "drctl start-training"
         return Result(data, (Message(f"{store.name} has no models"),), (step,))
     own = None if is_uploaded else project.settings.local_s3_model_prefix
-    lines = _table([_row(model, store.name, own) for model in models])
+    lines = lay_out(_HEADS, [_row(model, store.name, own) for model in models], to_the_right=_TO_THE_RIGHT)
     if any(model.prefix == own for model in models):
         lines.append(f"* {own} is the model of this project's settings")
     if any(UNKNOWN in line for line in lines):
@@ -235,18 +236,6 @@ def _tracks(names: tuple[str, ...] | None) -> str:
     if names is None:
         return UNKNOWN
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    every = [_HEADS, *rows]
-    widths = [max(len(row[column]) for row in every) for column in range(len(_HEADS))]
-    return [
-        "  ".join(
-            cell.rjust(width) if head in _TO_THE_RIGHT else cell.ljust(width)
-            for head, cell, width in zip(_HEADS, row, widths, strict=True)
-        ).rstrip()
-        for row in every
-    ]
 
 
 def _keys_of(project: Project, prefixes: Sequence[str], *, is_uploaded: bool) -> list[ModelKeys]:

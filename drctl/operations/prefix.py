@@ -42,7 +42,7 @@ class PrefixContent:
 
     def describe(self) -> str:
         """Return the facts for people."""
-        objects = f"{self.count} objects, {self.size_bytes / 1e6:.1f} MB"
+        objects = f"{self.count} object{'' if self.count == 1 else 's'}, {self.size_bytes / 1e6:.1f} MB"
         newest = f", newest {self.newest.astimezone():%Y-%m-%d %H:%M:%S}" if self.newest else ""
         checkpoint = "no checkpoint" if self.last_checkpoint is None else f"last checkpoint {self.last_checkpoint}"
         return f"{objects}{newest}, {checkpoint}"

@@ -16,12 +16,11 @@ from drctl.operations.removable import (
     models_in_training,
 )
 from drctl.operations.stored_models import read_models, size_text
+from drctl.operations.table import lay_out
 from drctl.result import Message, Result
 from drctl.storage.location import open_store, project_store_location
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from drctl.config.project import Project
 
 _DAY_S: Final = 86_400.0
@@ -68,7 +67,7 @@ class Pruning:
             for item in sorted(self.items, key=lambda item: -item.size_bytes)
         ]
         rows.append(("together", "", "", size_text(self.size_bytes)))
-        return (*map(Message, _table(rows)), *notes)
+        return (*map(Message, lay_out(_HEADS, rows, to_the_right=("number", "size"))), *notes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as a mapping."""
@@ -134,15 +133,3 @@ def prune(plan: Pruning) -> Result:
         messages += plan.describe()
     data = {**done.to_json(), "kept": [item.name for item in kept]}
     return Result(data, tuple(messages), ("drctl list-models",))
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    every = [_HEADS, *rows]
-    widths = [max(len(row[column]) for row in every) for column in range(len(_HEADS))]
-    return [
-        "  ".join(
-            cell.rjust(width) if column > 1 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in every
-    ]

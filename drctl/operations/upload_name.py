@@ -11,7 +11,7 @@ from drctl.config.registry import SETTINGS
 from drctl.config.text_rules import TEXT_RULES
 from drctl.errors import ConfigError, ConflictError, DrctlError, UsageError
 from drctl.formats.object_keys import ModelKeys
-from drctl.operations.increment import next_name
+from drctl.operations.increment import free_name, next_name
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.settings_change import change_settings, describe_change
 from drctl.operations.trash import refuse_live_trainer
@@ -154,14 +154,8 @@ def next_free_name(project: Project, store: ObjectStore, delimiter: str = "-") -
         store: Where models are uploaded to.
         delimiter: What stands before the number.
     """
-    name = _free(store, next_name(project.settings.upload_s3_prefix, delimiter), delimiter)
+    name = free_name(store, next_name(project.settings.upload_s3_prefix, delimiter), delimiter)
     return NewName(project, name, _written_as(project, name), None, ())
-
-
-def _free(store: ObjectStore, name: str, delimiter: str) -> str:
-    while next(iter(store.list(name)), None) is not None:
-        name = next_name(name, delimiter)
-    return name
 
 
 def _checked(name: str, fix: str) -> str:
@@ -172,7 +166,7 @@ def _checked(name: str, fix: str) -> str:
 
 
 def _in_use(store: ObjectStore, name: str, content: PrefixContent, delimiter: str) -> ConflictError:
-    free = _free(store, name, delimiter)
+    free = free_name(store, name, delimiter)
     return ConflictError(
         f"the prefix {name} is in use: {content.describe()}",
         where=f"{store.name}/{name}",

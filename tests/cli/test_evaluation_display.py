@@ -11,7 +11,8 @@ from drctl.evaluation.rules import RacedLap
 from drctl.formats.episode_status import EpisodeStatus
 from drctl.operations.evaluation_report import view_race
 
-JOB = SimpleNamespace(number=0, track="circle", checkpoint=SimpleNamespace(number=4))
+CAR = SimpleNamespace(checkpoint=SimpleNamespace(number=4))
+JOB = SimpleNamespace(number=0, track="circle", entrants=(CAR,))
 LAP = RacedLap(1, 0.0, 12.3456, EpisodeStatus.LAP_COMPLETE, 100.0, resets=2)
 BETWEEN = RaceProgress(1, 3, 41.5, 5.0, 0)
 AT_THE_END = RaceProgress(1, 3, 100.0, 12.3456, 2, LAP)

@@ -137,8 +137,8 @@ def test_a_car_file_that_is_imported_again_gives_the_same_car_file(drctl, put_mo
             ["upload-car-zip", "-L"],
             2,
             (
-                "error[usage]: upload-car-zip asks before it does that, and nobody can answer here\n"
-                "  expected: -f, which does not ask\n  fix:      drctl upload-car-zip -f\n"
+                "error[usage]: upload-car-zip asks first, and nobody can answer here\n"
+                "  expected: -f, which does not ask\n  fix:      drctl upload-car-zip -L -f\n"
             ),
         ),
         (

@@ -295,7 +295,7 @@ def test_a_prefix_that_is_in_use(tmp_path, graphs, store, capsys):
         f"  fix:      drctl import-model {folder} -p old-imported; -w moves what is there to the trash",
     ]
     assert refusal(capsys, store, folder, "-w")[0] == (
-        "error[usage]: import-model asks before it does that, and nobody can answer here"
+        "error[usage]: import-model asks first, and nobody can answer here"
     )
     assert main(["import-model", str(folder), "-w", "-f"]) == 0
     assert "what was at old is in the trash as " in capsys.readouterr().out

@@ -263,7 +263,7 @@ def test_deleting_asks(store, drctl):
     add_model(store, "sprint")
     status, _, err = drctl("delete-model", "sprint")
     assert status == 2
-    assert "error[usage]: delete-model asks before it does that, and nobody can answer here\n" in err
+    assert "error[usage]: delete-model asks first, and nobody can answer here\n" in err
     assert "  fix:      drctl delete-model sprint -f\n" in err
     assert store.stat(ModelKeys("sprint").checkpoint_index) is not None
 

@@ -111,7 +111,7 @@ def test_checkpoints_beyond_the_budget_go_and_best_and_newest_stay(drctl, store)
         "optimisers that no resume needs  team/car      12  24.0 MB\n"
         "checkpoints beyond DR_KEEP_GB    team/car       3   6.0 MB\n"
         "together                                           30.0 MB\n"
-        "Next:\n  drctl prune\n"
+        "Next:\n  drctl prune --set DR_KEEP_GB=0.01\n"
     )
     assert [info.key for info in store.list()] == before
 
@@ -119,8 +119,8 @@ def test_checkpoints_beyond_the_budget_go_and_best_and_newest_stay(drctl, store)
         2,
         "",
         (
-            "error[usage]: prune asks before it does that, and nobody can answer here\n"
-            "  expected: -f, which does not ask\n  fix:      drctl prune -f\n"
+            "error[usage]: prune asks first, and nobody can answer here\n"
+            "  expected: -f, which does not ask\n  fix:      drctl prune --set DR_KEEP_GB=0.01 -f\n"
         ),
     )
     assert [info.key for info in store.list()] == before
@@ -177,7 +177,7 @@ def test_what_ended_runs_left_goes_after_a_week(drctl, project):
     running = end_run(project.root, 8, 9, supervisor=ProcessIdentity.of(supervisor.pid), phase="running")
     status, out, _ = drctl("prune", "--dry-run", "--older-than", "2")
     assert (status, "tmp/run-5" in out, "tmp/run-6" in out, "tmp/run-8" in out) == (0, True, False, False)
-    assert out.endswith("Next:\n  drctl prune --older-than 2\n")
+    assert out.endswith("Next:\n  drctl prune --older-than 2 --set DR_KEEP_GB=0.01\n")
     assert drctl("prune", "-f")[1] == "removed 0.3 MB\nNext:\n  drctl list-models\n"
     assert files_of(old) == ["lock"]
     assert "logs/trainer.log" in files_of(young)

@@ -492,7 +492,7 @@ def test_a_failed_upload_changes_no_setting(project, store, drctl):
         (("-c", "x", "-f"), 2, "error[usage]: -c x is no checkpoint"),
         (("-p", "a//b", "-L", "-f"), 2, "error[usage]: 'a//b' is not the prefix of a model"),
         (("-f",), 3, "error[config_invalid]: there is no bucket to upload to"),
-        (("-L", "-p", "sprint"), 2, "error[usage]: upload-model asks before it does that, and nobody can answer here"),
+        (("-L", "-p", "sprint"), 2, "error[usage]: upload-model asks first, and nobody can answer here"),
     ],
 )
 def test_what_upload_model_refuses(store, drctl, words, status, what):
@@ -626,7 +626,7 @@ def test_choosing_the_name(project, bucket, drctl, words):
         (("increment-upload-model", "-f", "-d", ""), "error[usage]: -d needs a delimiter"),
         (
             ("increment-upload-model",),
-            "error[usage]: increment-upload-model asks before it does that, and nobody can answer here",
+            "error[usage]: increment-upload-model asks first, and nobody can answer here",
         ),
     ],
 )
