@@ -226,6 +226,21 @@ def test_a_graph_and_a_prefix(tmp_path, graphs, store, capsys):
     )
 
 
+def test_what_follows_can_be_typed(tmp_path, graphs, project, store, capsys):
+    own = project.settings.local_s3_model_prefix
+    folder = str(original(tmp_path / "old", graphs))
+
+    def clone(*words):
+        assert main(["import-model", folder, *words]) == 0
+        return capsys.readouterr().out.splitlines()[-1]
+
+    begin = "DR_LOCAL_S3_PRETRAINED=True DR_LOCAL_S3_PRETRAINED_PREFIX"
+    assert clone() == f"  drctl config set {begin}=old && drctl start-training"
+    assert clone("-p", own) == "  drctl increment-training && drctl start-training"
+    used = clone("-p", "other")  # by the model that was just imported
+    assert used == f"  drctl config set DR_LOCAL_S3_MODEL_PREFIX={own}-1 {begin}=other && drctl start-training"
+
+
 @pytest.mark.slow
 def test_from_one_bucket_of_an_s3_server_into_another(tmp_path, graphs, project, s3_server, monkeypatch):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
