@@ -183,6 +183,11 @@ class ModelKeys:
         return f"{self.private_folder}/lease.json"
 
     @property
+    def car_file(self) -> str:
+        """A checkpoint packed for the physical car; it may lie there without a model."""
+        return f"{self.prefix}/carfile.tar.gz"
+
+    @property
     def import_record(self) -> str:
         """Where an imported model came from."""
         return f"{self.private_folder}/import.json"

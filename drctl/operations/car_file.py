@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from drctl.evaluation.checkpoint import StoredCheckpoint
     from drctl.storage.objects import ObjectStore
 
-CAR_FILE: Final = "carfile.tar.gz"
 _ENDING: Final = ".tar.gz"
 _COMMAND: Final = "drctl export-car -p"
 
@@ -126,7 +125,7 @@ def make_car_file(project: Project, *, prefix: str | None = None, checkpoint: st
     frames = check_graph(stored.graph, parse_model_metadata(text, place), stored.source)
     metadata = write_for_car(text, place, frames=frames)
     packed = write_car_archive(stored.graph, metadata.data)
-    unpacked = read_car_archive(io.BytesIO(packed), CAR_FILE)
+    unpacked = read_car_archive(io.BytesIO(packed), keys.car_file)
     weights = _trained_weights(store, keys, stored)
     check = check_car_model(unpacked.graph, unpacked.metadata, stored, text, weights)
     notes = list(metadata.notes)
@@ -193,7 +192,7 @@ def plan_upload(
         DrctlError: See `make_car_file`.
     """
     store = open_store(project_store_location(project) if is_local else upload_store_location(project))
-    key = f"{project.settings.upload_s3_prefix}/{CAR_FILE}"
+    key = ModelKeys(project.settings.upload_s3_prefix).car_file
     is_taken = store.stat(key) is not None
     return CarUpload(make_car_file(project, prefix=prefix, checkpoint=checkpoint), store, key, is_taken)
 

@@ -112,7 +112,9 @@ def plan_copy(
     selection = select()
     leftover = _leftover(target)
     content = read_prefix(target.store, target.keys)
-    if leftover or not content.count:
+    # A car file may lie where its model will.
+    is_car_alone = content.count == 1 and target.store.stat(target.keys.car_file) is not None
+    if leftover or not content.count or is_car_alone:
         return CopyPlan(source, target, selection, command, None, leftover)
     if not wipe:
         raise ConflictError(
@@ -207,7 +209,7 @@ def _leftover(target: Place) -> tuple[str, ...]:
         if ProcessIdentity(record.pid, record.started).is_alive:
             raise _is_under_way(target, f"process {record.pid}")
         known = {target.keys.copy_record, *(f"{target.keys.prefix}/{name}" for name in record.names)}
-        found = [info.key for info in target.store.list(target.keys.prefix)]
+        found = [info.key for info in target.store.list(target.keys.prefix) if info.key != target.keys.car_file]
         return tuple(found) if known.issuperset(found) else ()
     return ()
 

@@ -248,6 +248,16 @@ def test_a_prefix_in_use_is_left_alone(store, drctl):
     assert contents(store) == before
 
 
+def test_a_car_file_may_lie_there_already(store, drctl):
+    add_model(store, "sprint")
+    car = "rl-deepracer-sagemaker-1/carfile.tar.gz"
+    store.put(car, b"car")
+    assert drctl("upload-model", "-L", "-p", "sprint", "-f")[0] == 0
+    assert store.get(car) == b"car"
+    assert "rl-deepracer-sagemaker-1/model/deepracer_checkpoints.json" in contents(store)
+    assert drctl("upload-model", "-L", "-p", "sprint", "-f")[0] == 5
+
+
 def test_wiping_can_be_undone_in_the_upload_bucket(store, bucket, drctl):
     add_model(store, "sprint")
     assert drctl("upload-model", "-p", "sprint", "-f", "-c", "1")[0] == 0
