@@ -182,6 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
     except _CommandLineProblem as error:
         return _refuse(error, command, output)
+    if outcome == InterruptedByUserError.exit_status:  # what Typer makes of a KeyboardInterrupt
+        show_error(InterruptedByUserError("interrupted"), command, output)
     return outcome if isinstance(outcome, int) else 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from drctl.cli.app import main
@@ -35,3 +37,15 @@ def test_choices_are_told_on_one_line(capsys):
     assert capsys.readouterr().err == (
         "error[usage]: missing argument 'SHELL'. Choose from: bash, zsh, fish\n  fix:      drctl completion --help\n"
     )
+
+
+def test_ctrl_c_is_said(make_project, monkeypatch, capsys):
+    def interrupt(_project, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("drctl.operations.models.list_models", interrupt)
+    words = ["--project", str(make_project().root), "list-models"]
+    assert main(words) == 130
+    assert capsys.readouterr() == ("", "error[interrupted]: interrupted\n")
+    assert main([*words, "--output", "json"]) == 130
+    assert json.loads(capsys.readouterr().out)["errors"][0]["code"] == "interrupted"
