@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from drctl.errors import ConflictError, FailedError, FormatError, ObjectNotFoundError, UnavailableError
 from drctl.formats.object_keys import ModelKeys
+from drctl.operations.amount import size_text
 from drctl.result import Message, Result
 from drctl.storage.location import open_store, project_store_location, upload_store_location
 
@@ -170,7 +171,7 @@ def export_car(
     messages = [*car_file.describe()]
     if not target.name.endswith(_ENDING):
         messages.append(Message(f"the car takes names that end in {_ENDING}", "warning"))
-    size = f"{len(car_file.data) / 1e6:.1f} MB"
+    size = size_text(len(car_file.data))
     text = f"wrote checkpoint {car_file.checkpoint} of {car_file.prefix} to {target}, {size}"
     messages.append(Message(text, "success"))
     return Result({"file": str(target), **car_file.to_json()}, tuple(messages), car_file.next_steps)

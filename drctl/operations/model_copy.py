@@ -20,9 +20,9 @@ from drctl.engines.identity import ProcessIdentity
 from drctl.errors import ConflictError, DrctlError, ObjectNotFoundError, PreconditionFailedError
 from drctl.formats.copy_record import CopyRecord, parse_copy_record, render_copy_record
 from drctl.formats.manifest import FileRecord
+from drctl.operations.amount import objects_text
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.rollback import Rollback
-from drctl.operations.stored_models import size_text
 from drctl.operations.trash import refuse_live_trainer
 from drctl.result import Message
 from drctl.storage.transfer import check_arrived, transfer
@@ -66,7 +66,7 @@ class CopyPlan:
         count = len(self.selection.target_keys)
         lines = [Message(note, "warning") for note in self.selection.notes]
         lines.append(
-            Message(f"{self.what} goes to {self.target.name}: {count} objects, {size_text(self.selection.size_bytes)}")
+            Message(f"{self.what} goes to {self.target.name}: {objects_text(count, self.selection.size_bytes)}")
         )
         if self.replaced is not None:
             lines.append(Message(f"what is there ({self.replaced.describe()}) will be moved to the trash"))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from drctl.engines.choice import engine_of_run
 from drctl.errors import ConflictError, ObjectNotFoundError, Problem, nearest
 from drctl.formats.object_keys import ModelKeys
+from drctl.operations.amount import objects_text, size_text
 from drctl.operations.lineage import Branch, grow_tree
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.rollback import Rollback
-from drctl.operations.stored_models import Parent, StoredModel, read_models, size_text
+from drctl.operations.stored_models import Parent, StoredModel, read_models
 from drctl.operations.table import lay_out
 from drctl.operations.trash import refuse_live_trainer
 from drctl.operations.upload_place import open_models_store, upload_option
@@ -176,8 +177,7 @@ def delete_models(plan: Deletion) -> Result:
         rollback.forget()
     option = upload_option(plan.is_uploaded)
     texts = [
-        f"{one['prefix']} is in the trash: {one['object_count']} objects, {size_text(one['size_bytes'])}"
-        for one in deleted
+        f"{one['prefix']} is in the trash: {objects_text(one['object_count'], one['size_bytes'])}" for one in deleted
     ]
     messages = tuple(Message(text, "success") for text in texts)
     steps = tuple(f"drctl undo {entry}{option}" for one in deleted for entry in one["trash"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from drctl.engines.identity import ProcessIdentity
 from drctl.errors import DrctlError
 from drctl.formats.checkpoint_index import checkpoint_number, parse_checkpoint_index
+from drctl.operations.amount import objects_text
 
 if TYPE_CHECKING:
     from drctl.formats.object_keys import ModelKeys
@@ -42,7 +43,7 @@ class PrefixContent:
 
     def describe(self) -> str:
         """Return the facts for people."""
-        objects = f"{self.count} object{'' if self.count == 1 else 's'}, {self.size_bytes / 1e6:.1f} MB"
+        objects = objects_text(self.count, self.size_bytes)
         newest = f", newest {self.newest.astimezone():%Y-%m-%d %H:%M:%S}" if self.newest else ""
         checkpoint = "no checkpoint" if self.last_checkpoint is None else f"last checkpoint {self.last_checkpoint}"
         return f"{objects}{newest}, {checkpoint}"

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from drctl.operations.amount import size_text
 from drctl.operations.removable import (
     Removable,
     find_checkpoints,
@@ -15,7 +16,7 @@ from drctl.operations.removable import (
     find_old_videos,
     models_in_training,
 )
-from drctl.operations.stored_models import read_models, size_text
+from drctl.operations.stored_models import read_models
 from drctl.operations.table import lay_out
 from drctl.result import Message, Result
 from drctl.storage.location import open_store, project_store_location

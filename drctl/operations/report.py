@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from drctl.analysis.opening import model_keys, project_store
 from drctl.errors import ConflictError, DrctlError, ObjectNotFoundError, UnavailableError, UsageError, combine_errors
+from drctl.operations.amount import size_text
 from drctl.operations.tracks import tracks_folder
 from drctl.result import Message, Result
 
@@ -55,7 +56,7 @@ def report(project: Project, prefixes: Sequence[str] = (), file: Path | None = N
     _write(target, page)
     messages = [Message(_describe(record)) for record in records]
     messages += [Message(f"{record.name}: {text}") for record in records for text in record.missing]
-    messages.append(Message(f"The report is {target.absolute()} ({len(page.encode()) / 1e6:.1f} MB)", "success"))
+    messages.append(Message(f"The report is {target.absolute()} ({size_text(len(page.encode()))})", "success"))
     return Result(
         {"file": str(target.absolute()), "models": [model_to_json(record) for record in records]},
         tuple(messages),

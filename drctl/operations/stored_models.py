@@ -137,11 +137,6 @@ def read_models(store: ObjectStore) -> list[StoredModel]:
         return sorted(pool.map(lambda model: _read(store, *model), found), key=lambda model: model.prefix)
 
 
-def size_text(size_bytes: int) -> str:
-    """Return a size for people, in MB or GB."""
-    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"
-
-
 def _part_models(listing: Iterable[ObjectInfo]) -> Iterator[tuple[str, list[ObjectInfo]]]:
     """Give each model of a folder with its objects; a model may lie deeper than the first folder."""
     objects = list(listing)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from drctl.errors import ConflictError, ObjectNotFoundError
 from drctl.formats.object_keys import ModelKeys
+from drctl.operations.amount import objects_text
 from drctl.operations.upload_place import open_models_store, upload_option
 from drctl.result import Message, Result
 from drctl.storage.trash import TrashEntry, list_trash, move_to_trash, restore
@@ -106,7 +107,7 @@ def _describe(entry: TrashEntry) -> str:
 
 
 def _amount(entry: TrashEntry) -> str:
-    return f"{entry.object_count} objects, {entry.size_bytes / 1e6:.1f} MB"
+    return objects_text(entry.object_count, entry.size_bytes)
 
 
 def _to_data(entry: TrashEntry) -> dict[str, Any]:

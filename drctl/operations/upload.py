@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from drctl.errors import UsageError
 from drctl.formats.object_keys import ModelKeys
+from drctl.operations.amount import objects_text
 from drctl.operations.custom_files import write_custom_files
 from drctl.operations.model_copy import CopyPlan, OnBytes, copy_model, plan_copy
 from drctl.operations.model_selection import Place, select_all, select_checkpoint
-from drctl.operations.stored_models import size_text
 from drctl.operations.upload_name import NewName, change_name, next_free_name
 from drctl.result import Message, Result
 from drctl.storage.location import create_bucket, open_store, project_store_location, upload_store_location
@@ -251,8 +251,8 @@ def _notes(copy: CopyPlan) -> list[Message]:
 
 
 def _told(copy: CopyPlan, trashed: TrashEntry | None, option: str) -> list[Message]:
-    count, size = len(copy.selection.target_keys), size_text(copy.selection.size_bytes)
-    lines = [Message(f"{count} objects, {size}, each checked on arrival")]
+    amount = objects_text(len(copy.selection.target_keys), copy.selection.size_bytes)
+    lines = [Message(f"{amount}, each checked on arrival")]
     if trashed is not None:
         text = f"what was at {copy.target.name} is in the trash: drctl undo {trashed.id} -w{option} brings it back"
         lines.insert(0, Message(text))

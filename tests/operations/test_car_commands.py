@@ -73,7 +73,7 @@ def test_a_stored_checkpoint_becomes_a_file_for_the_car(drctl, put_model, projec
         f"unpacked again and run: answers as checkpoint 12 does on {frames} frames, with 1 action\n"
         f"with weights in half precision, which the car may take: the same on {frames} of them\n"
         "the best checkpoint is 7, which -b takes\n"
-        f"wrote checkpoint 12 of {PREFIX} to {target.name}, {target.stat().st_size / 1e6:.1f} MB\n"
+        f"wrote checkpoint 12 of {PREFIX} to {target.name}, {target.stat().st_size / 1e3:.1f} kB\n"
         f"Next:\n  drctl eval --model {PREFIX} --checkpoint 12 --mp4\n"
     )
     assert unpack(target.read_bytes()) == {

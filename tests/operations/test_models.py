@@ -241,7 +241,7 @@ def test_deleting_moves_to_the_trash_and_undo_brings_it_back(store, drctl):
     before = {info.key: store.get(info.key) for info in store.list("sprint")}
     status, out, err = drctl("delete-model", "-f", "sprint/")
     assert (status, err) == (0, "")
-    assert out.startswith(f"sprint is in the trash: {len(before)} objects, 0.0 MB\nNext:\n  drctl undo ")
+    assert out.startswith(f"sprint is in the trash: {len(before)} objects, 22.7 kB\nNext:\n  drctl undo ")
     assert [model.prefix for model in read_models(store)] == ["sprint-1"]
     assert main(["--project", str(store._root.parents[1]), *out.splitlines()[-1].split()[1:]]) == 0
     assert {info.key: store.get(info.key) for info in store.list("sprint")} == before

@@ -152,7 +152,7 @@ def test_a_training_that_begins_meanwhile_keeps_its_checkpoints(store, project):
     result = prune(plan)
     assert result.data["kept"] == ["car"]
     assert result.data["items"] == []
-    assert [message.text for message in result.messages] == ["car is in use now and stays", "removed 0.0 MB"]
+    assert [message.text for message in result.messages] == ["car is in use now and stays", "removed 0 B"]
     assert numbers(store, keys.optimizers_folder) == list(range(14))
 
 
@@ -191,7 +191,7 @@ def test_a_run_folder_that_somebody_holds_stays(drctl, project):
     lock = RunLock.acquire(folder, "a start")
     assert drctl("prune", "-f") == (
         0,
-        "removed 0.0 MB\nNext:\n  drctl list-models\n",
+        "removed 0 B\nNext:\n  drctl list-models\n",
         "warning: tmp/run-5 is in use now and stays\n",
     )
     lock.close()

@@ -43,7 +43,7 @@ def test_the_file_and_what_is_said(type_in, project, capsys):
     assert out[0] == "rl-deepracer-sagemaker: 2 iterations, 40 episodes, best lap 12.50 s"
     assert "rl-deepracer-sagemaker: Maps, actions and the places where the car leaves the road are not known" in out[2]
     assert out[-3:] == [
-        f"The report is {page} (0.0 MB)",
+        f"The report is {page} ({page.stat().st_size / 1000:.1f} kB)",
         "Next:",
         "  drctl report rl-deepracer-sagemaker OTHER-MODEL",
     ]

@@ -41,7 +41,7 @@ def test_shows_and_restores_the_newest(project, store):
     assert shown.next_steps == (f"drctl undo {newest}",)
 
     result = undo(project)
-    assert result.messages[0].text == "v1 is back: 1 objects, 0.0 MB"
+    assert result.messages[0].text == "v1 is back: 1 object, 2 B"
     assert (result.data["restored"]["id"], result.data["moved"]) == (newest, None)
     assert store.get("v1/a") == b"22"
 
