@@ -58,7 +58,7 @@ def test_undo_brings_back_and_lists(folder, capsys):
         "is_complete",
     }
     assert main(["undo", entry.id]) == 0
-    assert capsys.readouterr().out.startswith("v1 is back: 1 objects")
+    assert capsys.readouterr().out.startswith("v1 is back: 1 object, ")
     assert store.get("v1/a") == b"1"
     assert main(["undo"]) == 4
     assert "the trash is empty" in capsys.readouterr().err

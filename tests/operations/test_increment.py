@@ -102,7 +102,7 @@ def test_a_prefix_in_use_is_refused_and_the_next_free_one_named(project, add_mod
     with pytest.raises(ConflictError) as caught:
         plan_increment(project, name=None, delimiter="-", wipe=False)
     (problem,) = caught.value.problems
-    assert problem.what.startswith("the prefix rl-deepracer-sagemaker-1 is in use: 1 objects")
+    assert problem.what.startswith("the prefix rl-deepracer-sagemaker-1 is in use: 1 object, ")
     assert problem.fix == "drctl increment-training -p rl-deepracer-sagemaker-3; with -w it is moved to the trash"
 
 

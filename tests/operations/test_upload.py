@@ -122,7 +122,7 @@ def test_one_checkpoint_goes_to_the_upload_bucket(store, bucket, drctl):
     status, out, err = drctl("upload-model", "-p", "sprint", "-b", "-f")
     assert (status, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].endswith(" MB, each checked on arrival")
+    assert lines[0].endswith(" kB, each checked on arrival")
     assert lines[0].startswith(f"{len(ONE) - 1} objects, ")
     target = "rl-deepracer-sagemaker-1"
     assert lines[1:] == [
