@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +169,18 @@ def _actions(count: int | None) -> str:
     return "a continuous action" if count is None else f"one of {count} actions"
 
 
+@cache
+def _openvino() -> Any:
+    """Return the one OpenVINO of this process, with the state that each of its cores keeps.
+
+    A core gives the thread a stack for signals and, when it goes, puts back the one it found. Of two cores that go in
+    the order in which they came, the second puts back what went with the first: Ctrl-C would crash the process.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 def _compile(graph: bytes, shapes: Mapping[str, tuple[int, ...]], source: str, *, has_half_weights: bool) -> Any:
     try:
         import openvino
@@ -177,7 +190,7 @@ def _compile(graph: bytes, shapes: Mapping[str, tuple[int, ...]], source: str, *
             expected="drctl with its part sim",
             fix="pip install 'drctl[local]'",
         ) from error
-    core = openvino.Core()
+    core = _openvino()
     with tempfile.TemporaryDirectory(prefix="drctl-") as folder:
         path = Path(folder) / "model.pb"  # OpenVINO reads TensorFlow's format from files alone
         path.write_bytes(graph)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import _thread
 import json
 import os
 import signal
@@ -109,7 +108,7 @@ def test_a_trainer_that_keeps_dying_ends_the_start_with_its_last_words(project, 
 def test_ctrl_c_during_the_start_leaves_nothing(project, planner, leftovers, wait_for):
     def interrupt():
         wait_for(lambda: (model(project) / ".drctl" / "status.json").exists())
-        _thread.interrupt_main()  # a real signal can be deadly where a test has loaded OpenVINO
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()

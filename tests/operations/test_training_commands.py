@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import _thread
 import json
+import signal
 import threading
 
 import pytest
@@ -89,7 +89,7 @@ def test_ctrl_c_while_following_detaches(drctl, project, wait_for):
     def interrupt():
         wait_for(lambda: (found := read_project_run(project)) and found.is_ready)
         threading.Event().wait(1.0)
-        _thread.interrupt_main()  # a real signal can be deadly where a test has loaded OpenVINO
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
