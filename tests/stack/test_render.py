@@ -329,5 +329,7 @@ def test_docker_compose_accepts_it(name, tmp_path):
         assert found["robomaker"]["healthcheck"] == {"disable": True}
     elif name == "minio":
         assert found["minio"]["command"] == ["server", "/data", "--console-address", ":9001"]
+    elif name == "viewer":
+        assert (found["viewer"]["read_only"], found["viewer"]["cap_drop"]) == (True, ["ALL"])
     else:
         assert found["minio"]["labels"]["drctl.project"] in ('/home/a "b" $HOME', '/home/a "b" $$HOME')
