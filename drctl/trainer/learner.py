@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from drctl.formats.hyperparameters import Hyperparameters
     from drctl.formats.model_metadata import ModelMetadata
     from drctl.trainer.networks import Network
-    from drctl.trainer.rollout import Episode, Policy
+    from drctl.trainer.rollout import Actions, Episode, Policy
 
 # Rows of a shard that go through the network at once: on a CPU few enough for the activations to stay near the caches.
 _ROWS_AT_ONCE: Final = {"cpu": 128, "cuda": 4096}
@@ -121,6 +121,10 @@ class Learner(ABC):
     def greedy(self) -> Policy:
         """Return the policy as it is now, taking the likeliest action, always computed in float32."""
         return self._policy("fp32", is_greedy=True)
+
+    def decide_at_once(self, decisions: Sequence[Callable[[], Actions]]) -> list[Actions]:
+        """Let several policies decide, at the same time where the device bears it; return the answers in order."""
+        return self._shards.call(decisions)
 
     def missing_steps(self, steps: int) -> int:  # noqa: ARG002  most algorithms forget
         """Return how many of a run's training steps it should remember and does not, because no checkpoint holds them.

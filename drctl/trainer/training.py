@@ -138,13 +138,10 @@ class Training:
             groups["collecting"] = Group(starts, parts.learner.sampler(steps))
         parts.status.update(iteration=iteration)
         watch = self._watch(*groups)
-        episodes = dict(
-            zip(
-                groups,
-                parts.collector.collect(*groups.values(), on_tick=watch, should_stop=parts.should_stop),
-                strict=True,
-            )
+        played = parts.collector.collect(
+            *groups.values(), at_once=parts.learner.decide_at_once, on_tick=watch, should_stop=parts.should_stop
         )
+        episodes = dict(zip(groups, played, strict=True))
         return episodes.get("evaluating", []), episodes.get("collecting", []), watch.seconds
 
     def _learn(self, episodes: list[Episode], collect_s: float) -> None:

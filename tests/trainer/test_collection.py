@@ -24,7 +24,9 @@ from drctl.trainer.collection import (
     Group,
     GroupProgress,
 )
+from drctl.trainer.collection.batch import one_by_one
 from drctl.trainer.collection.roster import Peer
+from drctl.trainer.shards import Shards
 
 _spec = importlib.util.spec_from_file_location("fake_world", Path(__file__).parents[1] / "link" / "fake_world.py")
 fake_world = importlib.util.module_from_spec(_spec)
@@ -92,7 +94,8 @@ def test_collections_follow_each_other_and_truncation_keeps_the_final_frame(run)
     assert any(episode.terminated for episode in episodes)
 
 
-def test_groups_are_played_at_the_same_time_each_by_its_own_policy(run):
+@pytest.mark.parametrize("at_once", [one_by_one, Shards(2).call], ids=["one by one", "in threads"])
+def test_groups_are_played_at_the_same_time_each_by_its_own_policy(run, at_once):
     """Each policy is asked only with its own rows, and what it decides is what it would decide alone."""
     trials, episodes = starts_of(3, phase="evaluation"), starts_of(8, iteration=4)
     judge, sampler, seen = fake_world.HashPolicy(), fake_world.HashPolicy(), []
@@ -100,7 +103,7 @@ def test_groups_are_played_at_the_same_time_each_by_its_own_policy(run):
     run.start("worker-0")
     run.start("worker-1")
 
-    played = run.collector.collect(Group(trials, judge), Group(episodes, sampler), on_tick=seen.append)
+    played = run.collector.collect(Group(trials, judge), Group(episodes, sampler), at_once=at_once, on_tick=seen.append)
 
     for group, starts in zip(played, (trials, episodes), strict=True):
         fake_world.assert_played(group, starts)

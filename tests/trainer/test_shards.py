@@ -31,6 +31,13 @@ def test_answers_come_in_the_order_of_the_shards():
     assert Shards(3, threads=3).run(work) == [0, 10, 20]
 
 
+def test_several_works_are_done_at_the_same_time_or_one_by_one_where_there_is_one_shard():
+    barrier = threading.Barrier(2, timeout=10.0)
+    assert sorted(Shards(2, threads=2).call([barrier.wait, barrier.wait])) == [0, 1]
+    names = [threading.current_thread, threading.current_thread]
+    assert Shards(1).call(names) == [threading.main_thread()] * 2
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_every_operation_has_one_thread(threads):
     torch.set_num_threads(2)

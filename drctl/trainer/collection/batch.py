@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drctl.simulation.episode import EpisodeRecord, EpisodeStart
-    from drctl.trainer.rollout import Policy
+    from drctl.trainer.rollout import Actions, Policy
+
+    AtOnce = Callable[[Sequence[Callable[[], Actions]]], list[Actions]]
 
 FIRST_CAPACITY: Final = 1024
 """Frames, and steps, that there is room for at first: 68 s of driving at 15 steps per second."""
@@ -79,6 +82,11 @@ class Group:
     policy: Policy
 
 
+def one_by_one(decisions: Sequence[Callable[[], Actions]]) -> list[Actions]:
+    """Let policies decide one after the other."""
+    return [decide() for decide in decisions]
+
+
 class Batch:
     """What is known of the episodes of a collection.
 
@@ -87,12 +95,20 @@ class Batch:
         frame_shape: Shape of a frame.
         stack: Frames that a policy sees at once, oldest first; the first one of an episode stands for those that are
             missing.
+        at_once: Lets the policies of several groups decide.
     """
 
-    def __init__(self, groups: Sequence[Group], frame_shape: tuple[int, ...] = PLAIN_FRAME, stack: int = 1) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        frame_shape: tuple[int, ...] = PLAIN_FRAME,
+        stack: int = 1,
+        at_once: AtOnce = one_by_one,
+    ) -> None:
         self.starts = [start for group in groups for start in group.starts]
         rows = len(self.starts)
         ends = np.cumsum([0, *(len(group.starts) for group in groups)]).tolist()
+        self._at_once = at_once
         self._groups = list(zip(groups, map(slice, ends[:-1], ends[1:]), strict=True))
         self.steps = np.zeros(rows, np.int64)
         self.finished: dict[int, Episode] = {}
@@ -157,11 +173,18 @@ class Batch:
         steps = self.steps[rows]
         if steps.max() >= self._rewards.shape[1]:
             self._grow()
-        for group, span in self._groups:
-            mine = rows[(rows >= span.start) & (rows < span.stop)]
-            if not len(mine):
-                continue
-            decided = group.policy.act(self._frames[span], group.starts, self.steps[span])
+        waiting = [
+            (group, span, mine)
+            for group, span in self._groups
+            if len(mine := rows[(rows >= span.start) & (rows < span.stop)])
+        ]
+        decisions = self._at_once(
+            [
+                partial(group.policy.act, self._frames[span], group.starts, self.steps[span])
+                for group, span, _ in waiting
+            ]
+        )
+        for (_, span, mine), decided in zip(waiting, decisions, strict=True):
             if self._actions is None:
                 shape = (*self._rewards.shape, *decided.actions.shape[1:])
                 self._actions = np.empty(shape, decided.actions.dtype)

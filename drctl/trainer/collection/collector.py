@@ -32,7 +32,7 @@ from drctl.link.messages import (
     Tick,
 )
 from drctl.simulation.episode_message import unpack_records
-from drctl.trainer.collection.batch import Batch, Group
+from drctl.trainer.collection.batch import Batch, Group, one_by_one
 from drctl.trainer.collection.progress import CollectionProgress, GroupProgress
 from drctl.trainer.collection.reward_failure import EpisodeRewardError, reward_error
 from drctl.trainer.collection.roster import ANSWER_PATIENCE_S, FORGET_S, NO_ROW, PROBE_S, Peer, WorkerView
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from drctl.link.codec import Message
     from drctl.link.transport import Received, TrainerLink
     from drctl.simulation.episode import EpisodeStart
+    from drctl.trainer.collection.batch import AtOnce
     from drctl.trainer.rollout import Episode
 
 GATHER_S: Final = 0.02
@@ -121,6 +122,7 @@ class Collector:
     def collect(
         self,
         *groups: Group,
+        at_once: AtOnce = one_by_one,
         on_tick: Callable[[CollectionProgress], None] = lambda _progress: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> list[list[Episode]]:
@@ -130,6 +132,7 @@ class Collector:
 
         Args:
             groups: The episodes, and who decides in them.
+            at_once: Lets the policies of several groups decide; one after the other unless told otherwise.
             on_tick: Called after each answer to workers, and twice a second while there is nothing to answer.
             should_stop: Asked at least four times a second.
 
@@ -140,7 +143,7 @@ class Collector:
             CollectionStopped: `should_stop` said so.
             EpisodeRewardError: The user's reward function failed.
         """
-        self._batch = Batch(groups, self._frame_shape, self._stack)
+        self._batch = Batch(groups, self._frame_shape, self._stack, at_once)
         self._queue = list(range(len(self._batch.starts)))
         for peer in self._present():
             if not peer.setup:
