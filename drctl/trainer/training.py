@@ -338,21 +338,22 @@ class Training:
     def _report_checkpoint(self) -> None:
         manifest = self._latest
         counters, evaluation = manifest.counters, manifest.evaluation
+        if evaluation is not None:  # until there is one of this checkpoint, that of the one before stands there
+            self._parts.status.update(
+                evaluation={
+                    "checkpoint": manifest.number,
+                    "trials": evaluation.trials,
+                    "laps": evaluation.laps,
+                    "progress_mean": evaluation.progress_mean_percent,
+                    "best_lap_s": min(evaluation.lap_times_s, default=None),
+                }
+            )
         self._parts.status.update(
             episodes_total=counters.episodes,
             steps_total=counters.steps,
             laps_training=counters.laps,
             best_lap_s=counters.best_lap_s,
             progress_mean=manifest.summary["progress_mean"] if manifest.summary else None,
-            evaluation=None
-            if evaluation is None
-            else {
-                "checkpoint": manifest.number,
-                "trials": evaluation.trials,
-                "laps": evaluation.laps,
-                "progress_mean": evaluation.progress_mean_percent,
-                "best_lap_s": min(evaluation.lap_times_s, default=None),
-            },
             checkpoint={"last": manifest.number, "best": manifest.best.number},
             pretrained=manifest.conditions.get("pretrained"),
             stop_rule={

@@ -57,6 +57,8 @@ def test_a_killed_trainer_that_is_started_again_gives_what_an_uninterrupted_one_
         processes.wait_until(lambda: processes.manifest(0) is not None and processes.phase == "collecting")
     elif moment == "between publish 1 and 2":
         processes.wait_until(lambda: processes.manifest(2) is not None and processes.manifest(2)["evaluation"] is None)
+        # The last verdict stands there until there is a new one.
+        assert processes.status()["evaluation"]["checkpoint"] in (1, 2)
     elif moment == "judging":
         processes.wait_until(lambda: processes.manifest(1) is not None and processes.phase in JUDGING)
     else:
