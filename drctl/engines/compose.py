@@ -16,37 +16,38 @@ from drctl.engines.community_run import (
 )
 from drctl.engines.container_logs import follow_container, read_log, save_log
 from drctl.engines.container_run import (
+    await_leaving,
+    ended_state,
     exit_of,
+    foreign_run,
     is_stop_requested,
+    phase_of,
     prepare_run_folder,
-    read_ending,
     request_stop,
     write_end,
 )
 from drctl.engines.docker import (
     ContainerFacts,
     Echo,
+    compose_argv,
     ensure_volume,
     find_containers,
     last_words,
     run_docker,
+    up_argv,
     volume_argv,
 )
 from drctl.engines.engine import Preview
 from drctl.engines.lock import RunLock
 from drctl.engines.logs import last_lines, log_path
-from drctl.engines.state import EnginePhase, EngineState, PartState, read_state
+from drctl.engines.state import EngineState, PartState, read_state
 from drctl.engines.supervisor import EXIT_INTERRUPTED
-from drctl.errors import ConflictError, FailedError
+from drctl.errors import FailedError
 from drctl.stack.container_stack import COMPOSE_FILE, KERNELS_LABEL, TRAINER_SERVICE
 from drctl.stack.plan import RunPlan, read_plan
 from drctl.stack.render import kernel_volume, render_run
 
 _ALIVE: Final = ("running", "paused", "restarting")
-_LEAVE_S: Final = 2.0
-"""How long workers may take to leave once the trainer has ended: it told them to."""
-
-_POLL_S: Final = 0.1
 
 
 class ComposeEngine:
@@ -63,7 +64,7 @@ class ComposeEngine:
         """See `Engine.preview`."""
         folder = Path(plan.run_folder)
         volumes = () if plan.stack == "community" else (volume_argv(kernel_volume(plan), KERNELS_LABEL),)
-        commands = (*volumes, _up(folder))
+        commands = (*volumes, up_argv(folder / COMPOSE_FILE))
         return Preview({str(folder / COMPOSE_FILE): render_run(plan)}, tuple(("docker", *words) for words in commands))
 
     def up(self, plan: RunPlan, lock: RunLock) -> None:  # noqa: ARG002 - Docker outlives whoever holds a lock
@@ -73,7 +74,7 @@ class ComposeEngine:
         prepare_run_folder(plan, render_run(plan))
         if plan.stack != "community":
             ensure_volume(kernel_volume(plan), self._echo, KERNELS_LABEL)
-        done = run_docker(_up(folder), self._echo)
+        done = run_docker(up_argv(folder / COMPOSE_FILE), self._echo)
         if done.returncode:
             self.down(folder, at_once=True)
             raise FailedError(
@@ -102,7 +103,9 @@ class ComposeEngine:
             save_log(one, log_path(run_folder, one.part), plan.log)
         if plan.stack == "community":
             stop_launched_trainers(plan, self._echo)
-        done = run_docker([*_compose(run_folder), "down", "--timeout", "1", "--remove-orphans"], self._echo)
+        done = run_docker(
+            [*compose_argv(run_folder / COMPOSE_FILE), "down", "--timeout", "1", "--remove-orphans"], self._echo
+        )
         left = _own(plan)
         if left:
             raise FailedError(
@@ -127,15 +130,8 @@ class ComposeEngine:
             is_stopping = is_stop_requested(run_folder)
             return _state_of_images(recorded, parts, list(containers.values()), is_stopping=is_stopping)
         if trainer is not None and trainer.status in (*_ALIVE, "created"):
-            phase: EnginePhase = "stopping" if is_stop_requested(run_folder) else "running"
-            return replace(recorded, phase=phase, parts=parts)
-        return replace(
-            recorded,
-            phase="ended",
-            phase_since=trainer.finished if trainer else recorded.phase_since,
-            parts=parts,
-            **read_ending(run_folder, is_removed=trainer is None),
-        )
+            return replace(recorded, phase=phase_of(run_folder), parts=parts)
+        return ended_state(run_folder, recorded, parts, trainer.finished if trainer else None)
 
     def is_running(self, run_folder: Path) -> bool:
         """See `Engine.is_running`."""
@@ -153,7 +149,7 @@ class ComposeEngine:
         return iter(read_log(container.name, lines))
 
     def _stop(self, plan: RunPlan, *, at_once: bool) -> None:
-        compose = _compose(Path(plan.run_folder))
+        compose = compose_argv(Path(plan.run_folder) / COMPOSE_FILE)
         if at_once:
             run_docker([*compose, "kill"], self._echo)
             return
@@ -162,9 +158,7 @@ class ComposeEngine:
             return
         # First the trainer: it finishes the publish under way and tells the workers to leave.
         run_docker([*compose, "stop", "--timeout", f"{plan.stop_grace_s:.0f}", TRAINER_SERVICE], self._echo)
-        deadline = time.monotonic() + _LEAVE_S
-        while any(one.status in _ALIVE for one in _own(plan)) and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
+        await_leaving(lambda: any(one.status in _ALIVE for one in _own(plan)))
 
 
 def refuse_foreign(compose_project: str, folder: str) -> None:
@@ -179,23 +173,14 @@ def refuse_foreign(compose_project: str, folder: str) -> None:
     """
     foreign = [one for one in find_containers(compose_project) if one.owner != folder]
     if foreign:
-        owner = foreign[0].owner
-        raise ConflictError(
-            f"there are containers of {compose_project} already: {', '.join(one.name for one in foreign)}",
-            where=f"started by the project {owner}" if owner else "not started by drctl",
-            expected="one training per DR_RUN_ID and machine",
-            fix=f"drctl --project {owner} stop-training, or choose another DR_RUN_ID"
-            if owner
-            else f"docker compose --project-name {compose_project} down, or choose another DR_RUN_ID",
+        raise foreign_run(
+            compose_project,
+            "containers",
+            [one.name for one in foreign],
+            foreign[0].owner,
+            place="machine",
+            removal=f"docker compose --project-name {compose_project} down",
         )
-
-
-def _compose(folder: Path) -> list[str]:
-    return ["compose", "--ansi", "never", "--file", str(folder / COMPOSE_FILE)]
-
-
-def _up(folder: Path) -> list[str]:
-    return [*_compose(folder), "up", "--detach", "--no-build"]
 
 
 def _own(plan: RunPlan) -> list[ContainerFacts]:

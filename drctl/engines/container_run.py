@@ -8,20 +8,25 @@ import os
 import shutil
 import socket
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from drctl.engines.community_run import make_mounted_folders
 from drctl.engines.logs import FOLDER
-from drctl.engines.state import STATE_FILE, EngineState, PartState, write_state
+from drctl.engines.state import STATE_FILE, EnginePhase, EngineState, PartState, write_state
 from drctl.engines.supervisor import EXIT_INTERRUPTED, OUTCOME_FILE, STOP_FILE
-from drctl.errors import Problem
+from drctl.errors import ConflictError, Problem
 from drctl.secrets import secrets_folder
 from drctl.stack.container_stack import COMPOSE_FILE, IMAGE_USER, LINK_KEYS, TRAINER_FOLDER
 from drctl.stack.plan import PLAN_FILE, RunPlan, read_plan, write_plan
 
 TRAINER_FILE: Final = "trainer.json"
+_LEAVE_S: Final = 2.0
+"""How long workers may take to leave once the trainer has ended: it told them to."""
+
+_LEAVE_POLL_S: Final = 0.1
 _SIGNAL_BASE: Final = 128
 """A program killed by signal n ends with 128 + n in a container."""
 
@@ -78,7 +83,57 @@ def is_stop_requested(run_folder: Path) -> bool:
     return (run_folder / TRAINER_FOLDER / STOP_FILE).exists()
 
 
-def read_ending(run_folder: Path, *, is_removed: bool) -> dict[str, Any]:
+def phase_of(run_folder: Path) -> EnginePhase:
+    """Return the phase of a run whose trainer has not ended."""
+    return "stopping" if is_stop_requested(run_folder) else "running"
+
+
+def await_leaving(is_anybody_there: Callable[[], bool]) -> None:
+    """Give workers the time to leave after the trainer's end."""
+    deadline = time.monotonic() + _LEAVE_S
+    while is_anybody_there() and time.monotonic() < deadline:
+        time.sleep(_LEAVE_POLL_S)
+
+
+def ended_state(
+    run_folder: Path, recorded: EngineState, parts: tuple[PartState, ...], ended_at: float | None
+) -> EngineState:
+    """Return the state of a run whose trainer does not run any more.
+
+    Args:
+        run_folder: Folder of the run.
+        recorded: Its state as it was written last.
+        parts: Where its parts stand.
+        ended_at: Since when the trainer's container has ended, epoch seconds; None where it is gone.
+    """
+    since = recorded.phase_since if ended_at is None else ended_at
+    ending = _read_ending(run_folder, is_removed=ended_at is None)
+    return replace(recorded, phase="ended", phase_since=since, parts=parts, **ending)
+
+
+def foreign_run(
+    name: str, noun: str, members: Iterable[str], owner: str | None, *, place: str, removal: str
+) -> ConflictError:
+    """Make the error that somebody else has a run of this number.
+
+    Args:
+        name: Such as ``deepracer-0``.
+        noun: What there is of it, ``containers`` or ``services``.
+        members: Their names.
+        owner: Folder of the drctl project that started them; None where none did.
+        place: Where there is room for one, such as ``machine``.
+        removal: Command that removes what no project of drctl's started.
+    """
+    ending = f"drctl --project {owner} stop-training" if owner else removal
+    return ConflictError(
+        f"there are {noun} of {name} already: {', '.join(members)}",
+        where=f"started by the project {owner}" if owner else "not started by drctl",
+        expected=f"one training per DR_RUN_ID and {place}",
+        fix=f"{ending}, or choose another DR_RUN_ID",
+    )
+
+
+def _read_ending(run_folder: Path, *, is_removed: bool) -> dict[str, Any]:
     """Return reason, message, exit status and problems of a run whose trainer does not run any more.
 
     Args:

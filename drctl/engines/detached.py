@@ -12,11 +12,14 @@ from typing import Final
 
 import drctl
 from drctl.engines.identity import ProcessIdentity
+from drctl.engines.logs import last_lines
+from drctl.errors import FailedError
 
 START_S: Final = 60.0
 """How long one may take until it does what it is for."""
 
 _POLL_S: Final = 0.05
+_LAST_LINES: Final = 10
 
 
 def spawn_detached(module: str, words: Sequence[str], log: Path, *, mode: int) -> ProcessIdentity:
@@ -42,19 +45,37 @@ def spawn_detached(module: str, words: Sequence[str], log: Path, *, mode: int) -
     return ProcessIdentity.of(pid)
 
 
-def end_process(process: ProcessIdentity, *, patience_s: float, kill_patience_s: float) -> bool:
-    """Ask a process to end, then kill it; return whether it is gone.
+def end_process(
+    process: ProcessIdentity, noun: str, folder: Path, *, patience_s: float, kill_patience_s: float
+) -> None:
+    """Ask a process to end, then kill it.
 
     Args:
         process: Which.
+        noun: What it is, for people, such as ``the viewer``.
+        folder: Where it keeps its state.
         patience_s: How long it may take after SIGTERM.
         kill_patience_s: Likewise after SIGKILL.
+
+    Raises:
+        FailedError: It is still there.
     """
     for number, limit_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, kill_patience_s)):
         process.send(number)
         if wait_for(lambda: not process.is_alive, limit_s):
-            return True
-    return False
+            return
+    raise FailedError(
+        f"{noun} cannot be ended: process {process.pid}",
+        where=str(folder),
+        fix=f"ps -o pid,user,stat,wchan,args -p {process.pid}",
+    )
+
+
+def failed_start(noun: str, log: Path) -> FailedError:
+    """Make the error that a process ended before it did what it is for; the last lines of its log tell why."""
+    return FailedError(
+        f"{noun} did not start", where="\n".join([str(log), *last_lines(log, _LAST_LINES)]), fix=f"cat {log}"
+    )
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float) -> bool:

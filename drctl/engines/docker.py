@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any, Final
 
 from drctl.engines.subnet import BRIDGE_SUBNETS, choose_subnet, host_routes
@@ -205,6 +206,16 @@ def volume_argv(name: str, *labels: str) -> list[str]:
     return ["volume", "create", *(f"--label={label}" for label in labels), name]
 
 
+def compose_argv(file: Path) -> list[str]:
+    """Return how a command on the containers of a compose file begins, behind ``docker``."""
+    return ["compose", "--ansi", "never", "--file", str(file)]
+
+
+def up_argv(file: Path) -> list[str]:
+    """Return the command that starts the containers of a compose file, without the word ``docker``."""
+    return [*compose_argv(file), "up", "--detach", "--no-build"]
+
+
 @dataclass(frozen=True)
 class ImageFacts:
     """An image that no name leads to any more.
@@ -292,15 +303,8 @@ def list_containers(name: str) -> dict[str, list[str]]:
     Raises:
         UnavailableError: Docker does not answer.
     """
-    import docker
-
-    found = {}
-    with docker_api() as api:
-        for row in api.containers(all=True, filters={"name": name}):
-            with contextlib.suppress(docker.errors.NotFound):  # removed in this very moment
-                attributes = api.inspect_container(row["Id"])
-                found[attributes["Name"].lstrip("/")] = list(attributes["Config"]["Env"] or ())
-    return found
+    inspected = _inspect_all({"name": name})
+    return {attributes["Name"].lstrip("/"): list(attributes["Config"]["Env"] or ()) for attributes in inspected}
 
 
 def find_containers(name: str, label: str = PROJECT_LABEL) -> list[ContainerFacts]:
@@ -313,7 +317,7 @@ def find_containers(name: str, label: str = PROJECT_LABEL) -> list[ContainerFact
     Raises:
         UnavailableError: Docker does not answer.
     """
-    return [_facts(attributes) for attributes in _inspect_all(f"{label}={name}")]
+    return [_facts(attributes) for attributes in _inspect_all({"label": f"{label}={name}"})]
 
 
 def open_client() -> Any:
@@ -347,16 +351,14 @@ def docker_api() -> Iterator[Any]:
         raise _no_answer(str(error)) from error
 
 
-def _inspect_all(label: str) -> list[dict[str, Any]]:
+def _inspect_all(filters: Mapping[str, str]) -> list[dict[str, Any]]:
     import docker
 
     found = []
     with docker_api() as api:
-        for row in api.containers(all=True, filters={"label": label}):
-            try:
+        for row in api.containers(all=True, filters=filters):
+            with contextlib.suppress(docker.errors.NotFound):  # removed in this very moment
                 found.append(api.inspect_container(row["Id"]))
-            except docker.errors.NotFound:  # removed in this very moment
-                continue
     return found
 
 

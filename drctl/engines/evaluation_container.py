@@ -11,10 +11,12 @@ from drctl.engines.compose import refuse_foreign
 from drctl.engines.container_logs import follow_container
 from drctl.engines.docker import (
     Echo,
+    compose_argv,
     ensure_volume,
     find_containers,
     last_words,
     run_docker,
+    up_argv,
     volume_argv,
 )
 from drctl.engines.engine import Preview
@@ -30,7 +32,7 @@ _LINES: Final = 1_000_000
 
 def preview_container(plan: EvaluationPlan) -> Preview:
     """Tell what `run_container` would do; nothing is started, written or asked."""
-    commands = (volume_argv(evaluation_kernels(plan), KERNELS_LABEL), _up(Path(plan.folder)))
+    commands = (volume_argv(evaluation_kernels(plan), KERNELS_LABEL), up_argv(Path(plan.folder) / COMPOSE_FILE))
     return Preview(
         {str(Path(plan.folder) / COMPOSE_FILE): render_evaluation(plan)},
         tuple(("docker", *words) for words in commands),
@@ -69,7 +71,7 @@ def run_container(plan: EvaluationPlan, echo: Echo) -> Iterator[Iterator[str]]:
     (folder / COMPOSE_FILE).write_text(render_evaluation(plan))
     ensure_volume(evaluation_kernels(plan), echo, KERNELS_LABEL)
     try:
-        done = run_docker(_up(folder), echo)
+        done = run_docker(up_argv(folder / COMPOSE_FILE), echo)
         if done.returncode:
             raise FailedError(
                 "the container of the evaluation cannot be started",
@@ -93,7 +95,7 @@ def stop_container(folder: Path, echo: Echo = lambda _command: None) -> bool:
     """
     if not (folder / COMPOSE_FILE).exists():
         return False
-    run_docker([*_compose(folder), "down", "--timeout", "1", "--remove-orphans"], echo)
+    run_docker([*compose_argv(folder / COMPOSE_FILE), "down", "--timeout", "1", "--remove-orphans"], echo)
     (folder / COMPOSE_FILE).unlink(missing_ok=True)
     return True
 
@@ -106,11 +108,3 @@ def _lines(plan: EvaluationPlan) -> Iterator[str]:
 
 def _is_alive(plan: EvaluationPlan) -> bool:
     return any(one.status in _ALIVE for one in find_containers(plan.compose_project))
-
-
-def _compose(folder: Path) -> list[str]:
-    return ["compose", "--ansi", "never", "--file", str(folder / COMPOSE_FILE)]
-
-
-def _up(folder: Path) -> list[str]:
-    return [*_compose(folder), "up", "--detach", "--no-build"]

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from drctl.engines.detached import START_S, end_process, spawn_detached, wait_for
+from drctl.engines.detached import START_S, end_process, failed_start, spawn_detached, wait_for
 from drctl.engines.identity import ProcessIdentity
 from drctl.engines.lock import RunLock
-from drctl.engines.logs import last_lines
-from drctl.errors import ConflictError, FailedError
+from drctl.errors import ConflictError
 
 STATE_FILE: Final = "state.json"
 LOG_FILE: Final = "evaluation.log"
@@ -112,14 +111,8 @@ def start_detached(folder: Path, root: Path, words: Sequence[str]) -> ProcessIde
     if not wait_for(lambda: _has_begun(folder, process), START_S):
         process.send(signal.SIGKILL)
     state = read_evaluation(folder)
-    if state is None or state.process.pid != process.pid:
-        code = _exit_status(process.pid)
-        if code:
-            raise FailedError(
-                "the evaluation did not start",
-                where="\n".join([str(log), *last_lines(log, 10)]),
-                fix=f"cat {log}",
-            )
+    if (state is None or state.process.pid != process.pid) and _exit_status(process.pid):
+        raise failed_start("the evaluation", log)
     return process
 
 
@@ -132,14 +125,9 @@ def stop_evaluation(folder: Path) -> EvaluationState | None:
     state = read_evaluation(folder)
     if state is None:
         return None
-    if end_process(state.process, patience_s=_END_S, kill_patience_s=_KILL_S):
-        (folder / STATE_FILE).unlink(missing_ok=True)
-        return state
-    raise FailedError(
-        f"the evaluation cannot be ended: process {state.process.pid}",
-        where=str(folder),
-        fix=f"ps -o pid,user,stat,wchan,args -p {state.process.pid}",
-    )
+    end_process(state.process, "the evaluation", folder, patience_s=_END_S, kill_patience_s=_KILL_S)
+    (folder / STATE_FILE).unlink(missing_ok=True)
+    return state
 
 
 def _acquire(folder: Path, description: str) -> RunLock:

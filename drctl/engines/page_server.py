@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from drctl.engines.detached import START_S, end_process, spawn_detached, wait_for
+from drctl.engines.detached import START_S, end_process, failed_start, spawn_detached, wait_for
 from drctl.engines.identity import ProcessIdentity
-from drctl.engines.logs import last_lines
-from drctl.errors import FailedError
 
 STATE_FILE: Final = "state.json"
 _END_S: Final = 5.0
@@ -75,9 +73,7 @@ class PageServer:
         state = self.read(folder)
         if state is None or state.process.pid != process.pid:
             process.send(signal.SIGKILL)
-            raise FailedError(
-                f"{self.noun} did not start", where="\n".join([str(log), *last_lines(log, 10)]), fix=f"cat {log}"
-            )
+            raise failed_start(self.noun, log)
         return state
 
     def stop(self, folder: Path) -> bool:
@@ -92,14 +88,9 @@ class PageServer:
         state = self.read(folder)
         if state is None:
             return False
-        if end_process(state.process, patience_s=_END_S, kill_patience_s=_END_S):
-            (folder / STATE_FILE).unlink(missing_ok=True)
-            return True
-        raise FailedError(
-            f"{self.noun} cannot be ended: process {state.process.pid}",
-            where=str(folder),
-            fix=f"ps -o pid,user,stat,wchan,args -p {state.process.pid}",
-        )
+        end_process(state.process, self.noun, folder, patience_s=_END_S, kill_patience_s=_END_S)
+        (folder / STATE_FILE).unlink(missing_ok=True)
+        return True
 
 
 def write_server_state(folder: Path, port: int) -> Path:

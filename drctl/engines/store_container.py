@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shlex
-import socket
 import time
 import urllib.request
 from collections import deque
@@ -17,6 +16,7 @@ from drctl.engines.container_run import give_to_container
 from drctl.engines.docker import (
     Echo,
     change,
+    compose_argv,
     ensure_network,
     ensure_volume,
     find_containers,
@@ -24,10 +24,12 @@ from drctl.engines.docker import (
     missing_images,
     run_build,
     run_docker,
+    up_argv,
     volume_argv,
 )
 from drctl.engines.engine import Preview
 from drctl.errors import UnavailableError
+from drctl.link.listening import probe_port
 from drctl.secrets import Secret, secrets_folder, write_secret
 from drctl.stack.container_stack import COMPOSE_FILE, NETWORK, STORE_PROJECT
 from drctl.stack.render import render_store
@@ -56,15 +58,13 @@ class StoreContainer:
         self._keys = keys
         self._server = server
         self._echo = echo
-        self._folder = project / "tmp" / STORE_PROJECT
+        self._file = project / "tmp" / STORE_PROJECT / COMPOSE_FILE
 
     def preview(self) -> Preview:
         """Tell what `start` would do where nothing is there yet; nothing is started, written or asked."""
         volume = [volume_argv(self._server.volume)] if self._server.volume else []
-        commands = (*volume, self._up())
-        return Preview(
-            {str(self._folder / COMPOSE_FILE): self._render()}, tuple(("docker", *words) for words in commands)
-        )
+        commands = (*volume, up_argv(self._file))
+        return Preview({str(self._file): self._render()}, tuple(("docker", *words) for words in commands))
 
     def start(self) -> bool:
         """Start the server and wait until it is well.
@@ -86,12 +86,12 @@ class StoreContainer:
         ensure_network(NETWORK, self._echo)
         if self._server.volume:
             ensure_volume(self._server.volume, self._echo)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        file = self._folder / COMPOSE_FILE
+        file = self._file
+        file.parent.mkdir(parents=True, exist_ok=True)
         done = None
         if is_new or not file.exists():
             file.write_text(self._render())
-            done = run_docker(self._up(), self._echo)
+            done = run_docker(up_argv(self._file), self._echo)
         if (done is not None and done.returncode) or not self._is_well():
             words = [line for one in find_containers(STORE_PROJECT) for line in read_log(one.name, _LOG_LINES)]
             if is_new:
@@ -112,7 +112,7 @@ class StoreContainer:
         """
         own = [one for one in find_containers(STORE_PROJECT) if one.owner == str(self._project)]
         if own:
-            change([*self._compose(), "down", "--timeout", "10"], self._echo)
+            change([*compose_argv(self._file), "down", "--timeout", "10"], self._echo)
         return bool(own)
 
     def _provide_image(self) -> None:
@@ -166,21 +166,13 @@ class StoreContainer:
     def _render(self) -> str:
         return render_store(self._server, self._project)
 
-    def _up(self) -> list[str]:
-        return [*self._compose(), "up", "--detach", "--no-build"]
-
-    def _compose(self) -> list[str]:
-        return ["compose", "--ansi", "never", "--file", str(self._folder / COMPOSE_FILE)]
-
 
 def _check_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise UnavailableError(
-                f"the store cannot listen on 127.0.0.1:{port}: the port is taken",
-                expected="a free port",
-                fix=f"ss -ltnp 'sport = :{port}' names the program that has the port; end it",
-            ) from error
+    try:
+        probe_port("127.0.0.1", port)
+    except OSError as error:
+        raise UnavailableError(
+            f"the store cannot listen on 127.0.0.1:{port}: the port is taken",
+            expected="a free port",
+            fix=f"ss -ltnp 'sport = :{port}' names the program that has the port; end it",
+        ) from error

@@ -10,11 +10,13 @@ from typing import Final
 
 from drctl.engines.container_logs import KEPT_LINES, save_lines
 from drctl.engines.container_run import (
+    await_leaving,
+    ended_state,
     exit_of,
+    foreign_run,
     give_to_container,
-    is_stop_requested,
+    phase_of,
     prepare_run_folder,
-    read_ending,
     request_stop,
     write_end,
 )
@@ -22,18 +24,15 @@ from drctl.engines.docker import STACK_LABEL, ContainerFacts, Echo, find_contain
 from drctl.engines.engine import Preview
 from drctl.engines.lock import RunLock
 from drctl.engines.logs import last_lines, log_path
-from drctl.engines.state import EnginePhase, EngineState, PartState, read_state
+from drctl.engines.state import EngineState, PartState, read_state
 from drctl.engines.swarm_logs import follow_tasks, read_tasks
 from drctl.engines.swarm_nodes import Node, find_nodes
 from drctl.engines.swarm_tasks import Task, find_services, find_tasks
 from drctl.engines.swarm_trouble import describe_trouble, history_of, missing_images
-from drctl.errors import ConflictError, FailedError
+from drctl.errors import FailedError
 from drctl.stack.container_stack import COMPOSE_FILE, LINK_KEYS, TRAINER_SERVICE
 from drctl.stack.plan import Part, RunPlan, read_plan
 from drctl.stack.render import render_stack
-
-_LEAVE_S: Final = 2.0
-"""How long workers may take to leave once the trainer has ended: it told them to."""
 
 _REMOVE_S: Final = 60.0
 _POLL_S: Final = 0.1
@@ -101,16 +100,9 @@ class SwarmEngine:
         parts = tuple(_state_of(part, containers[part.name], swarm) for part in recorded.parts)
         trainer = next(iter(swarm.history(plan.parts[0])[-1:]), None)
         if TRAINER_SERVICE in swarm.services and (trainer is None or trainer.state != "complete"):
-            phase: EnginePhase = "stopping" if is_stop_requested(run_folder) else "running"
             problems = missing_images(plan, swarm.tasks, swarm.nodes)
-            return replace(recorded, phase=phase, parts=parts, problems=problems)
-        return replace(
-            recorded,
-            phase="ended",
-            phase_since=trainer.since if trainer else recorded.phase_since,
-            parts=parts,
-            **read_ending(run_folder, is_removed=trainer is None),
-        )
+            return replace(recorded, phase=phase_of(run_folder), parts=parts, problems=problems)
+        return ended_state(run_folder, recorded, parts, trainer.since if trainer else None)
 
     def is_running(self, run_folder: Path) -> bool:
         """See `Engine.is_running`."""
@@ -142,9 +134,7 @@ class SwarmEngine:
         for task in swarm.history(plan.parts[0])[-1:]:
             if task.state == "running":
                 run_docker(["stop", "--time", f"{plan.stop_grace_s:.0f}", task.container], self._echo)
-        deadline = time.monotonic() + _LEAVE_S
-        while _Swarm.look(plan).is_alive and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
+        await_leaving(lambda: _Swarm.look(plan).is_alive)
 
     def _remove(self, plan: RunPlan, *, at_once: bool) -> None:
         done = run_docker(["stack", "rm", plan.compose_project], self._echo)
@@ -175,14 +165,13 @@ def refuse_foreign_stack(stack: str, folder: str) -> None:
     """
     foreign = {name: owner for name, owner in find_services(stack).items() if owner != folder}
     if foreign:
-        owner = next(iter(foreign.values()))
-        raise ConflictError(
-            f"there are services of {stack} already: {', '.join(f'{stack}_{name}' for name in foreign)}",
-            where=f"started by the project {owner}" if owner else "not started by drctl",
-            expected="one training per DR_RUN_ID and swarm",
-            fix=f"drctl --project {owner} stop-training, or choose another DR_RUN_ID"
-            if owner
-            else f"docker stack rm {stack}, or choose another DR_RUN_ID",
+        raise foreign_run(
+            stack,
+            "services",
+            [f"{stack}_{name}" for name in foreign],
+            next(iter(foreign.values())),
+            place="swarm",
+            removal=f"docker stack rm {stack}",
         )
 
 

@@ -15,9 +15,11 @@ from drctl.engines.docker import (
     ContainerFacts,
     Echo,
     change,
+    compose_argv,
     find_containers,
     last_words,
     run_docker,
+    up_argv,
 )
 from drctl.engines.engine import Preview
 from drctl.errors import FailedError
@@ -35,7 +37,9 @@ _LOG_LINES: Final = 8
 
 def preview_viewer_container(plan: ViewerContainer) -> Preview:
     """Tell what `start_viewer_container` would do where nothing is there yet; nothing is started, written or asked."""
-    return Preview({str(plan.folder / COMPOSE_FILE): render_viewer(plan)}, (("docker", *_up(plan.folder)),))
+    return Preview(
+        {str(plan.folder / COMPOSE_FILE): render_viewer(plan)}, (("docker", *up_argv(plan.folder / COMPOSE_FILE)),)
+    )
 
 
 def find_viewer_container(plan: ViewerContainer) -> ContainerFacts | None:
@@ -77,7 +81,7 @@ def start_viewer_container(plan: ViewerContainer, echo: Echo) -> None:
         give_to_container(path)
     file = plan.folder / COMPOSE_FILE
     file.write_text(render_viewer(plan))
-    done = run_docker(_up(plan.folder), echo)
+    done = run_docker(up_argv(file), echo)
     if done.returncode or not _answers(plan):
         words = [line for one in find_containers(plan.compose_project) for line in read_log(one.name, _LOG_LINES)]
         stop_viewer_container(plan.folder, echo)
@@ -102,7 +106,7 @@ def stop_viewer_container(folder: Path, echo: Echo = lambda _command: None) -> b
     file = folder / COMPOSE_FILE
     if not file.exists():
         return False
-    change([*_compose(folder), "down", "--timeout", "2", "--remove-orphans"], echo)
+    change([*compose_argv(file), "down", "--timeout", "2", "--remove-orphans"], echo)
     file.unlink(missing_ok=True)
     return True
 
@@ -131,11 +135,3 @@ def _answers(plan: ViewerContainer) -> bool:
         else:
             return True
     return False
-
-
-def _up(folder: Path) -> list[str]:
-    return [*_compose(folder), "up", "--detach", "--no-build"]
-
-
-def _compose(folder: Path) -> list[str]:
-    return ["compose", "--ansi", "never", "--file", str(folder / COMPOSE_FILE)]

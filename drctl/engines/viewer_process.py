@@ -10,8 +10,6 @@ from drctl.engines.page_server import PageServer, ServerState
 LOG_FILE: Final = "viewer.log"
 _VIEWER: Final = PageServer("the viewer", "drctl.viewer.main", LOG_FILE)
 
-ViewerState = ServerState
-
 
 def read_viewer(folder: Path) -> ServerState | None:
     """Return the viewer of a project that runs now, or None.

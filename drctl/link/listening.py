@@ -82,6 +82,22 @@ def advertised_host(listen: str) -> str:
             return socket.gethostname()
 
 
+def probe_port(host: str, port: int) -> None:
+    """Bind a TCP port and let it go again.
+
+    Args:
+        host: Address or name to bind.
+        port: Which.
+
+    Raises:
+        OSError: It cannot be bound; `socket.gaierror` where `host` is no address.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+
+
 def ipc_endpoint(folder: Path) -> str:
     """Return the endpoint of the local socket in a folder, and make the folder for its owner alone.
 

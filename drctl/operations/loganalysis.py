@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import socket
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -12,6 +10,7 @@ from drctl.analysis.notebook.plan import NOTEBOOK, SHIPPED, NotebookPlan, write_
 from drctl.config.registry import refused_settings
 from drctl.engines.page_server import PageServer, ServerState
 from drctl.errors import ConflictError, NotSupportedError, UnavailableError
+from drctl.link.listening import probe_port
 from drctl.result import Message, Result
 from drctl.secrets import read_or_create_secret
 
@@ -128,16 +127,14 @@ def _check(project: Project) -> None:
 
 
 def _check_port(port: int) -> None:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_LOOPBACK, port))
-        except OSError as error:
-            raise UnavailableError(
-                f"port {port} cannot be used: {error.strerror}",
-                expected="a free port",
-                fix=f"drctl start-loganalysis -p {port + 1}",
-            ) from error
+    try:
+        probe_port(_LOOPBACK, port)
+    except OSError as error:
+        raise UnavailableError(
+            f"port {port} cannot be used: {error.strerror}",
+            expected="a free port",
+            fix=f"drctl start-loganalysis -p {port + 1}",
+        ) from error
 
 
 def _provide_notebook(project: Project) -> bool:

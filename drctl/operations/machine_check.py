@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from drctl.errors import ConfigError, UnavailableError
-from drctl.link.listening import bind_error, tcp_endpoint
+from drctl.link.listening import bind_error, probe_port, tcp_endpoint
 from drctl.operations.containers import is_in_containers
 from drctl.stack.drctl_stack import LOOPBACK, is_open_to_network
 from drctl.stack.plan import LINK_PORT_BASE
@@ -54,7 +54,7 @@ def check_port(project: Project) -> None:
     deadline = time.monotonic() + PORT_PATIENCE_S
     while True:
         try:
-            _bind(host, port)
+            probe_port(host, port)
         except socket.gaierror as error:
             raise _address_error(project, host, str(error)) from error
         except OSError as error:
@@ -65,13 +65,6 @@ def check_port(project: Project) -> None:
             time.sleep(0.05)
         else:
             return
-
-
-def _bind(host: str, port: int) -> None:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
 
 
 def _address_error(project: Project, host: str, reason: str) -> ConfigError:

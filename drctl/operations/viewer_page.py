@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from drctl.errors import UnavailableError
-from drctl.link.listening import advertised_host
+from drctl.link.listening import advertised_host, probe_port
 from drctl.result import Message, Result
 from drctl.secrets import Secret, read_or_create_secret, write_secret
 from drctl.stack.viewer_plan import ViewerPlan
@@ -82,17 +80,15 @@ def check_port(port: int, project: Project) -> None:
     Raises:
         UnavailableError: It is not.
     """
-    with contextlib.closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_EVERYWHERE, port))
-        except OSError as error:
-            raise UnavailableError(
-                f"port {port} cannot be used: {error.strerror}",
-                where=str(project.settings.origin("DR_WEBVIEWER_PORT")),
-                expected="a free port",
-                fix=f"drctl start-viewer -p {port + 1}",
-            ) from error
+    try:
+        probe_port(_EVERYWHERE, port)
+    except OSError as error:
+        raise UnavailableError(
+            f"port {port} cannot be used: {error.strerror}",
+            where=str(project.settings.origin("DR_WEBVIEWER_PORT")),
+            expected="a free port",
+            fix=f"drctl start-viewer -p {port + 1}",
+        ) from error
 
 
 def describe_page(
