@@ -79,6 +79,27 @@ def free_name(store: ObjectStore, name: str, delimiter: str = "-") -> str:
     return name
 
 
+def check_delimiter(delimiter: str, command: str) -> None:
+    """Make sure that something stands before a name's number.
+
+    Raises:
+        UsageError: Nothing does.
+    """
+    if not delimiter:
+        raise UsageError("-d needs a delimiter", expected="a character such as -", fix=f"{command} -d -")
+
+
+def check_prefix(name: str, fix: str) -> None:
+    """Make sure that a name can be a prefix.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    rule = TEXT_RULES["prefix"]
+    if not rule.is_kept(name):
+        raise UsageError(f"{name} cannot be a prefix", expected=rule.expected, fix=fix)
+
+
 def plan_increment(project: Project, *, name: str | None, delimiter: str, wipe: bool) -> Increment:
     """Work out the next model's settings.
 
@@ -92,8 +113,7 @@ def plan_increment(project: Project, *, name: str | None, delimiter: str, wipe: 
         ConflictError: There is nothing to begin with, or the new prefix is in use.
         UsageError: The delimiter or the name is none.
     """
-    if not delimiter:
-        raise UsageError("-d needs a delimiter", expected="a character such as -", fix="drctl increment-training -d -")
+    check_delimiter(delimiter, "drctl increment-training")
     settings = project.settings
     old = settings.local_s3_model_prefix
     new = next_name(old, delimiter) if name is None else name
@@ -101,11 +121,7 @@ def plan_increment(project: Project, *, name: str | None, delimiter: str, wipe: 
         raise UsageError(
             f"-p {new} is the present prefix", expected="another name", fix=f"drctl increment-training -p {old}-1"
         )
-    rule = TEXT_RULES["prefix"]
-    if not rule.is_kept(new):
-        raise UsageError(
-            f"{new} cannot be a prefix", expected=rule.expected, fix=f"drctl increment-training -p {next_name(old)}"
-        )
+    check_prefix(new, f"drctl increment-training -p {next_name(old)}")
     notes: list[Message] = []
     store, is_used = open_store(project_store_location(project)), False
     try:

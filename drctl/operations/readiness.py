@@ -63,21 +63,17 @@ def _refuse_to_wait(status: RunStatus, engine: Engine, project: Project) -> None
     limit = (plan.restart if plan else RestartPolicy()).limit
     for part in status.parts:
         if part.condition == "gone":
-            words = engine.logs(project.run_folder, part.name, lines=_LOG_LINES, is_following=False)
-            path = log_path(project.run_folder, part.name)
-            raise FailedError(
-                f"{part.name} {part.doing}",
-                where="\n".join([part.name, *words]),
-                fix=f"the lines above say why; {path} has all of them",
-            )
-        if part.restarts > limit:
-            words = engine.logs(project.run_folder, part.name, lines=_LOG_LINES, is_following=False)
-            path = log_path(project.run_folder, part.name)
-            raise FailedError(
-                f"{part.name} ends again and again, at last with {part.doing.removeprefix('ended with ')}",
-                where="\n".join([part.name, *words]),
-                fix=f"the lines above say why; {path} has all of them",
-            )
+            what = part.doing
+        elif part.restarts > limit:
+            what = f"ends again and again, at last with {part.doing.removeprefix('ended with ')}"
+        else:
+            continue
+        words = engine.logs(project.run_folder, part.name, lines=_LOG_LINES, is_following=False)
+        raise FailedError(
+            f"{part.name} {what}",
+            where="\n".join([part.name, *words]),
+            fix=f"the lines above say why; {log_path(project.run_folder, part.name)} has all of them",
+        )
 
 
 def _last_words(status: RunStatus, engine: Engine, project: Project) -> list[str]:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Final
 from drctl.config.env_file import Parts, Reference, parse_env_file
 from drctl.config.project import read_env_files
 from drctl.config.registry import SETTINGS
-from drctl.config.text_rules import TEXT_RULES
-from drctl.errors import ConfigError, ConflictError, DrctlError, UsageError
+from drctl.errors import ConflictError, DrctlError
 from drctl.formats.object_keys import ModelKeys
-from drctl.operations.increment import free_name, next_name
+from drctl.operations.increment import check_delimiter, check_prefix, free_name, next_name
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.settings_change import change_settings, describe_change
 from drctl.operations.trash import refuse_live_trainer
@@ -65,18 +64,17 @@ def plan_increment(project: Project, *, name: str | None, delimiter: str, wipe: 
         ConflictError: The new prefix is in use.
         UsageError: The delimiter or the name is none.
     """
-    if not delimiter:
-        raise UsageError(
-            "-d needs a delimiter", expected="a character such as -", fix="drctl increment-upload-model -d -"
-        )
+    check_delimiter(delimiter, "drctl increment-upload-model")
     old = project.settings.upload_s3_prefix
-    new = next_name(old, delimiter) if name is None else _checked(name, f"drctl increment-upload-model -p {old}-1")
+    if name is not None:
+        check_prefix(name, f"drctl increment-upload-model -p {old}-1")
+    new = next_name(old, delimiter) if name is None else name
     written = _written_as(project, new) if name is None else new
     notes: list[Message] = []
     try:
         store = open_models_store(project, is_uploaded=True)
         content = read_prefix(store, ModelKeys(new))
-    except (ConfigError, DrctlError) as error:
+    except DrctlError as error:
         if wipe:
             raise
         notes.append(Message(f"the bucket was not asked what it has: {error}", "warning"))
@@ -98,7 +96,7 @@ def plan_choice(project: Project, name: str) -> NewName:
     Raises:
         UsageError: The name is none.
     """
-    _checked(name, "drctl set-upload-model NAME")
+    check_prefix(name, "drctl set-upload-model NAME")
     try:
         store = open_models_store(project, is_uploaded=True)
         content = read_prefix(store, ModelKeys(name))
@@ -156,13 +154,6 @@ def next_free_name(project: Project, store: ObjectStore, delimiter: str = "-") -
     """
     name = free_name(store, next_name(project.settings.upload_s3_prefix, delimiter), delimiter)
     return NewName(project, name, _written_as(project, name), None, ())
-
-
-def _checked(name: str, fix: str) -> str:
-    rule = TEXT_RULES["prefix"]
-    if not rule.is_kept(name):
-        raise UsageError(f"{name} cannot be a prefix", expected=rule.expected, fix=fix)
-    return name
 
 
 def _in_use(store: ObjectStore, name: str, content: PrefixContent, delimiter: str) -> ConflictError:

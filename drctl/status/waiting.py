@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from drctl.trainer.phases import SECONDS_KEYS
+
 if TYPE_CHECKING:
     from drctl.status.run_status import PartStatus
 
@@ -27,8 +29,6 @@ _FIRST_LIMITS_S = {
     "refilling": 3600.0,
 }
 """Limits before there is an iteration to learn from."""
-
-_SECONDS_KEY = {"collecting": "collect", "updating": "update", "publishing": "publish", "evaluating": "evaluate"}
 
 _CAUSES = {
     "starting": "the first start compiles the simulator (up to two minutes); else see drctl logs-sagemaker",
@@ -98,7 +98,7 @@ def stuck_after(phase: str, seconds_per_phase: Sequence[Mapping[str, float]]) ->
     """
     if phase not in _FIRST_LIMITS_S:
         return None
-    past = [seconds[_SECONDS_KEY[phase]] for seconds in seconds_per_phase if _SECONDS_KEY.get(phase) in seconds]
+    past = [seconds[SECONDS_KEYS[phase]] for seconds in seconds_per_phase if SECONDS_KEYS.get(phase) in seconds]
     if not past:
         return _FIRST_LIMITS_S[phase]
     return max(SHORTEST_LIMIT_S, STUCK_FACTOR * statistics.median(past))

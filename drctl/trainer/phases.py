@@ -1,13 +1,19 @@
-"""Which phase of an iteration a collection is in, and how long each took."""
+"""The phases of an iteration: which one a collection is in, and how long each took."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from drctl.trainer.collection import CollectionProgress, GroupProgress
+
+SECONDS_KEYS: Final[Mapping[str, str]] = MappingProxyType(
+    {"collecting": "collect", "updating": "update", "publishing": "publish", "evaluating": "evaluate"}
+)
+"""Under which key an iteration's summary has the seconds of a phase."""
 
 
 class PhaseWatch:

@@ -14,7 +14,7 @@ from drctl.formats.training_metrics import EpisodeMetrics, parse_training_metric
 from drctl.storage.objects import ObjectStore
 from drctl.trainer.best_model import is_better, judge
 from drctl.trainer.collection import CollectionProgress, CollectionStopped, Collector, Group, GroupProgress
-from drctl.trainer.phases import PhaseWatch
+from drctl.trainer.phases import SECONDS_KEYS, PhaseWatch
 from drctl.trainer.publish import CheckpointContent, Publisher
 from drctl.trainer.rollout import Episode
 from drctl.trainer.schedule import evaluation_starts, training_starts
@@ -86,10 +86,9 @@ class Training:
         self._manifest = resumed
         if resumed is not None:
             self._number, self._counters = resumed.number, resumed.counters
-            self._is_unjudged = resumed.number > 0 and resumed.evaluation is None
             self._report_checkpoint()
         else:
-            self._number, self._is_unjudged = 0, False
+            self._number = 0
             self._counters = parts.inherited.counters if parts.inherited else Counters()
             self._publish_first()
 
@@ -199,7 +198,7 @@ class Training:
     ) -> None:
         records = [episode.record for episode in episodes]
         laps = [record.duration_s for record in records if record.is_lap]
-        self._number, self._is_unjudged = iteration + 1, True
+        self._number = iteration + 1
         self._counters = _count_training(self._counters, episodes)
         summary: dict[str, Any] = {
             "iteration": iteration,
@@ -299,7 +298,6 @@ class Training:
         self._manifest = parts.publisher.publish_evaluation(
             manifest, evaluation, counters=self._counters, slots=self._slots, is_best=is_best
         )
-        self._is_unjudged = False
         parts.say(log_lines.best_and_last(self._manifest.best.number, self._manifest.number))
         parts.events.add_evaluation(self._manifest)
         self._report_checkpoint()
@@ -307,8 +305,7 @@ class Training:
     def _report_pace(self, iteration: int, steps: int, seconds: Mapping[str, float]) -> None:
         total = sum(seconds.values())
         self._parts.status.update(steps_per_s=steps / total)
-        phases = {"collecting": "collect", "updating": "update", "publishing": "publish", "evaluating": "evaluate"}
-        each = ", ".join(f"{word} {seconds.get(phase, 0.0):.1f}" for word, phase in phases.items())
+        each = ", ".join(f"{phase} {seconds.get(key, 0.0):.1f}" for phase, key in SECONDS_KEYS.items())
         self._parts.say(f"Iteration {iteration} took {total:.1f} s: {each}")
 
     def _watch(self, *phases: str) -> PhaseWatch:
@@ -327,6 +324,13 @@ class Training:
             episodes_wanted=group.wanted,
             steps_this_phase=group.steps,
         )
+
+    @property
+    def _is_unjudged(self) -> bool:
+        """Whether the newest checkpoint awaits its trials; the one before the first update has none."""
+        manifest = self._manifest
+        is_judged = manifest is not None and manifest.number == self._number and manifest.evaluation is not None
+        return self._number > 0 and not is_judged
 
     @property
     def _latest(self) -> Manifest:
