@@ -32,6 +32,7 @@ S3_PORT_OPTIONS = (
 # A shell that starts the tests in the background makes them, and whatever they start, deaf to Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+CHROMIUM = Path("/usr/bin/chromium")
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 3.0
 
@@ -132,3 +133,15 @@ def _stop(process: subprocess.Popen) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless browser; its lack is a failure, never a reason to skip."""
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM.exists(), f"needs {CHROMIUM}: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,6 @@ from drctl.operations.project import init_project
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(400)]
 
-CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE_MS = 120_000
 PORT = 8123
 SETTINGS = {
@@ -54,18 +52,6 @@ def drctl(tmp_path_factory):
     yield type_in
     type_in("stop-viewer")
     type_in("stop-all", "-f")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless browser; its lack is a failure, never a reason to skip."""
-    from playwright.sync_api import sync_playwright
-
-    assert CHROMIUM.exists(), f"needs {CHROMIUM}: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
