@@ -14,24 +14,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
+from free_worker import CARS, free_run
 
-from drctl.formats.episode_status import EpisodeStatus
 from drctl.formats.simtrace import TRACE_DTYPE
 from drctl.link.keys import new_keys
 from drctl.link.listening import Binding
 from drctl.link.messages import Act, Ended, Hello, Tick
-from drctl.link.ticket import JoinTicket, write_ticket
+from drctl.link.ticket import JoinTicket
 from drctl.link.transport import TrainerLink, WorkerLink, make_ticket
-from drctl.simulation.episode import EpisodeRecord, EpisodeStart
-from drctl.simulation.worker import Worker
-from drctl.trainer.collection import Collector, Group
-from drctl.trainer.rollout import Actions
 
-CARS = 20
 SESSION = b"bench"
 ALL_CARS = np.arange(CARS, dtype=np.int32)
 NOTHING = np.empty((0, 120, 160), np.uint8)
@@ -78,68 +71,10 @@ def round_trips_per_s(binding: Binding, count: int) -> float:
     return count / seconds
 
 
-class FreeWorld:
-    """An environment that takes no time: episodes end after a number of steps."""
-
-    def __init__(self, spec: dict[str, Any], cars: int, _on_reward_call: object) -> None:
-        self.frames = np.random.default_rng(0).integers(0, 255, (cars, 120, 160), dtype=np.uint8)
-        self._length = spec["steps"]
-        self._steps = np.zeros(cars, np.int64)
-
-    def begin(self, car: int, _start: EpisodeStart) -> None:
-        """Start counting."""
-        self._steps[car] = 0
-
-    def step(self, cars: np.ndarray, _actions: np.ndarray) -> SimpleNamespace:
-        """Count."""
-        self._steps[cars] += 1
-        return SimpleNamespace(
-            rewards=np.ones(len(cars), np.float32),
-            terminated=self._steps[cars] >= self._length,
-            truncated=np.zeros(len(cars), np.bool_),
-        )
-
-    def record(self, car: int) -> EpisodeRecord:
-        """Return a record of the usual size."""
-        steps = int(self._steps[car])
-        return EpisodeRecord(np.zeros(steps + 1, TRACE_DTYPE), EpisodeStatus.OFF_TRACK, 1.0, steps, 1.0, steps / 15)
-
-
-class FreePolicy:
-    """A policy that takes no time."""
-
-    _answer = Actions(np.zeros(CARS, np.int64), np.zeros(CARS, np.float32), np.zeros(CARS, np.float32))
-
-    def act(self, *_: object) -> Actions:
-        """Return the same actions for ever."""
-        return self._answer
-
-
-def serve(ticket_file: Path) -> None:
-    """Be a worker."""
-    Worker(ticket_file, "bench", FreeWorld, lambda _line: None).run()
-
-
 def tick_ms(folder: Path, steps: int) -> float:
     """Return milliseconds per tick of one worker with 20 cars, simulator and network free of cost."""
-    link = TrainerLink([Binding(f"ipc://{folder}/tick.sock", has_keys=False)])
-    ticket_file = folder / "ticket.json"
-    write_ticket(ticket_file, JoinTicket(0, link.endpoints[0]))
-    process = multiprocessing.Process(target=serve, args=(ticket_file,))
-    process.start()
-    collector = Collector(link)
-    collector.set_up(SimpleNamespace(to_json=lambda: {"steps": steps}), CARS)
-    seconds = 0.0
-    for iteration in range(3):  # the first connects and warms up
-        starts = [EpisodeStart("training", iteration, episode) for episode in range(CARS)]
-        started = time.perf_counter()
-        (episodes,) = collector.collect(Group(starts, FreePolicy()))
-        seconds += time.perf_counter() - started if iteration else 0.0
-        assert all(len(episode) == steps for episode in episodes)
-    collector.close("")
-    process.join()
-    link.close()
-    return seconds / (2 * steps) * 1000
+    with free_run(folder, steps=steps) as run:
+        return (run.collect() + run.collect()) / (2 * steps) * 1000
 
 
 def main() -> None:
