@@ -32,7 +32,7 @@ def allocator_environment() -> dict[str, str]:
 
 
 def release_free_memory() -> None:
-    """Give back to the system what the process has freed; between two updates that is several hundred megabytes.
+    """Give back to the system what the process has freed: after an update or a checkpoint, hundreds of megabytes.
 
     It costs some 20 ms, and as much again when the next update needs the memory. Allocators other than glibc's have no
     such call and look after it themselves.

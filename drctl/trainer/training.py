@@ -14,6 +14,7 @@ from drctl.formats.training_metrics import EpisodeMetrics, parse_training_metric
 from drctl.storage.objects import ObjectStore
 from drctl.trainer.best_model import is_better, judge
 from drctl.trainer.collection import CollectionProgress, CollectionStopped, Collector, Group, GroupProgress
+from drctl.trainer.memory import release_free_memory
 from drctl.trainer.phases import SECONDS_KEYS, PhaseWatch
 from drctl.trainer.publish import CheckpointContent, Publisher
 from drctl.trainer.rollout import Episode
@@ -114,8 +115,9 @@ class Training:
                     reason = self._rule.reason_to_stop(self._counters)
                 if reason is not None:
                     return reason
+                del trials  # their frames: the update is when memory is scarce
                 self._learn(episodes, seconds["collecting"])
-                del trials, episodes
+                del episodes
         finally:
             self._finish_publication()
 
@@ -254,6 +256,7 @@ class Training:
             parts.status.update("publishing")
         started = time.monotonic()
         manifest, self._publication = publication.result(), None
+        release_free_memory()  # what was written stood there twice
         if manifest.summary is not None:
             seconds = manifest.summary["seconds"]
             waited = {**seconds, "publish": seconds["publish"] + time.monotonic() - started}
