@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit, uint64
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,22 +30,16 @@ STREAM_LANE_CHANGE = 10
 EVALUATION_OFFSET = 1 << 20
 """Added to the stream in evaluation episodes, so that they share no draw with training episode e of their iteration."""
 
-_GOLDEN = 0x9E3779B97F4A7C15
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _TO_UNIT = 1.0 / (1 << 53)
 
 
-@njit(cache=True, inline="always")
-def _mix(state: int) -> int:
-    z = uint64(state)
-    z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
-    mixed: int = z ^ (z >> uint64(31))
-    return mixed
+def uniform_of(seed: int, stream: int, iteration: int, episode: int, step: int, draw: int) -> float:
+    """Return the uniform number in [0, 1) that belongs to a key.
 
-
-@njit(cache=True)
-def keyed_uniform(seed: int, stream: int, iteration: int, episode: int, step: int, draw: int) -> float:
-    """Return the uniform number in [0, 1) that belongs to a key; callable from compiled kernels.
+    One text for two ways to compute it: `keyed_uniforms` calls it with whole arrays, of which the first is `seed`, and
+    `random_kernel` compiles it, so that a trainer does without a compiler.
 
     Args:
         seed: Seed of the run.
@@ -56,17 +49,17 @@ def keyed_uniform(seed: int, stream: int, iteration: int, episode: int, step: in
         step: Step of the episode.
         draw: Number of the draw within the step, from 0.
     """
-    state = _mix(uint64(seed) + uint64(_GOLDEN))
-    state = _mix((state ^ uint64(stream)) + uint64(_GOLDEN))
-    state = _mix((state ^ uint64(iteration)) + uint64(_GOLDEN))
-    state = _mix((state ^ uint64(episode)) + uint64(_GOLDEN))
-    state = _mix((state ^ uint64(step)) + uint64(_GOLDEN))
-    state = _mix((state ^ uint64(draw)) + uint64(_GOLDEN))
-    uniform: float = (state >> uint64(11)) * _TO_UNIT
+    state = np.uint64(0)
+    key = (np.uint64(seed), np.uint64(stream), np.uint64(iteration), np.uint64(episode), np.uint64(step))
+    for word in (*key, np.uint64(draw)):
+        mixed = (state ^ word) + _GOLDEN
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * _FACTORS[0]
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * _FACTORS[1]
+        state = mixed ^ (mixed >> np.uint64(31))
+    uniform: float = (state >> np.uint64(11)) * _TO_UNIT
     return uniform
 
 
-@njit(cache=True)
 def keyed_uniforms(
     seed: int,
     stream: int,
@@ -88,11 +81,10 @@ def keyed_uniforms(
     Returns:
         Uniform numbers in [0, 1), shape (B, draws).
     """
-    out = np.empty((len(episodes), draws))
-    for row in range(len(episodes)):
-        for draw in range(draws):
-            out[row, draw] = keyed_uniform(seed, stream, iteration, episodes[row], steps[row], draw)
-    return out
+    # An array from the first word on: numpy warns of an overflow only where it computes with scalars.
+    keys = np.full((1, 1), seed), stream, iteration, episodes[:, np.newaxis], steps[:, np.newaxis], np.arange(draws)
+    uniforms: NDArray[np.float64] = uniform_of(*keys)  # type: ignore[arg-type, assignment]
+    return uniforms
 
 
 def keyed_permutation(seed: int, stream: int, iteration: int, epoch: int, count: int) -> NDArray[np.int64]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from drctl.simulation.random import STREAM_RANDOMIZATION, keyed_uniform
+from drctl.simulation.random import STREAM_RANDOMIZATION
+from drctl.simulation.random_kernel import keyed_uniform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from drctl.simulation.race.objects import OBJECT_BLUE, OBJECT_GREEN, OBJECT_RED
-from drctl.simulation.random import STREAM_WALL_SHADE, keyed_uniform
+from drctl.simulation.random import STREAM_WALL_SHADE
+from drctl.simulation.random_kernel import keyed_uniform
 from drctl.simulation.sensors.camera_geometry import LENS_FORWARD_M
 from drctl.simulation.sensors.camera_records import WORLD
 from drctl.simulation.sensors.camera_tilt import tilt_frame

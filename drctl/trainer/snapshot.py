@@ -14,7 +14,7 @@ from drctl.formats.hyperparameters import Hyperparameters, parse_hyperparameters
 from drctl.formats.model_metadata import ModelMetadata, parse_model_metadata
 from drctl.formats.training_metrics import BestModelMetric
 from drctl.formats.training_params import WorldParams, parse_training_params
-from drctl.simulation.environment import EnvironmentSpec, WorldSpec
+from drctl.simulation.environment_spec import EnvironmentSpec, WorldSpec
 from drctl.simulation.track.library import load_track
 from drctl.simulation.track.track import Track
 from drctl.simulation.vehicle.physics import resolve_physics

@@ -109,7 +109,7 @@ def test_another_kind_of_processor_compiles_once_and_keeps_it_in_the_volume(buil
                 build("worker"),
                 "python",
                 "-c",
-                "import drctl.simulation.random as r; r.keyed_uniform(*range(6))",
+                "import drctl.simulation.random_kernel as r; r.keyed_uniform(*range(6))",
                 options=options,
             ).stdout
             for _ in range(2)

@@ -29,7 +29,8 @@ from drctl.simulation.race.objects import (
     make_objects,
 )
 from drctl.simulation.race.packed_tracks import pack_tracks
-from drctl.simulation.random import STREAM_LANE_CHANGE, keyed_uniform
+from drctl.simulation.random import STREAM_LANE_CHANGE
+from drctl.simulation.random_kernel import keyed_uniform
 
 KEYS = np.array([0, 2, 5], np.int64)
 

@@ -142,6 +142,11 @@ class Processes:
                 name, "drctl.simulation.worker", "--join", str(self.ticket), "--name", name
             )
 
+    @property
+    def trainer_pid(self) -> int:
+        """Process of the trainer."""
+        return self._trainer.pid
+
     def kill_trainer(self) -> None:
         """Kill -9."""
         self._trainer.send_signal(signal.SIGKILL)

@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from pathlib import Path
 
 import pytest
 from trainer.processes import KEYS, Processes
@@ -123,6 +124,17 @@ def test_a_training_of_these_sensors_leaves_a_graph_that_drives(run, sensors, st
     )
     (lap,) = Race(spec, RaceRules(laps=1, is_continuous=False, max_resets=0), driver).run().laps
     assert lap.progress_percent > 0.5
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="what a process has loaded is told by Linux")
+def test_a_trainer_does_without_the_compiler_of_the_simulator(run):
+    """It would be a tenth of the memory of a run."""
+    processes = run("light", episodes=2, iterations=50, steps=40, trials=1)
+    processes.start()
+    processes.wait_until(lambda: processes.manifest(1) is not None)
+    loaded = Path(f"/proc/{processes.trainer_pid}/maps").read_text()
+    assert "libtorch" in loaded
+    assert "libllvmlite" not in loaded
 
 
 def test_a_killed_worker_is_missed_by_nobody(run, uninterrupted):

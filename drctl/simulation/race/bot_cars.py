@@ -30,7 +30,8 @@ from drctl.simulation.race.objects import (
     OBJECT_YAW,
     ROLE_BOT,
 )
-from drctl.simulation.random import STREAM_LANE_CHANGE, keyed_uniform
+from drctl.simulation.random import STREAM_LANE_CHANGE
+from drctl.simulation.random_kernel import keyed_uniform
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from drctl.simulation.race.lanes import INNER, OUTER
-from drctl.simulation.random import STREAM_PLACES, keyed_uniform
+from drctl.simulation.random import STREAM_PLACES
+from drctl.simulation.random_kernel import keyed_uniform
 
 if TYPE_CHECKING:
     from drctl.formats.race_params import RaceParams

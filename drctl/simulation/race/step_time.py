@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import njit
 
-from drctl.simulation.random import STREAM_STEP_TIME, keyed_uniform
+from drctl.simulation.random import STREAM_STEP_TIME
+from drctl.simulation.random_kernel import keyed_uniform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from drctl.formats.sensor import LIDAR_CLIP_M, LIDAR_FARTHEST_M, LIDAR_NEAREST_M, LIDAR_RAYS, LIDAR_RESOLUTION_M
-from drctl.simulation.random import keyed_uniform
+from drctl.simulation.random_kernel import keyed_uniform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
