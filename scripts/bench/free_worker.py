@@ -114,17 +114,19 @@ def free_run(folder: Path, *, workers: int = 1, steps: int, step_ms: float = 0.0
     for process in processes:
         process.start()
     collector = Collector(link)
-    collector.set_up(SimpleNamespace(to_json=lambda: {"steps": steps, "step_ms": step_ms}), CARS)
-    while sum(view.state == "idle" for view in collector.workers()) < workers:
-        collector.poll()
-        time.sleep(0.01)
-    run = FreeRun(collector, processes, steps)
-    run.collect()
-    yield run
-    collector.close("")
-    for process in processes:
-        process.join()
-    link.close()
+    try:
+        collector.set_up(SimpleNamespace(to_json=lambda: {"steps": steps, "step_ms": step_ms}), CARS)
+        while sum(view.state == "idle" for view in collector.workers()) < workers:
+            collector.poll()
+            time.sleep(0.01)
+        run = FreeRun(collector, processes, steps)
+        run.collect()
+        yield run
+    finally:
+        collector.close("")
+        for process in processes:
+            process.join()
+        link.close()
 
 
 def _serve(ticket: Path, name: str) -> None:
