@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from drctl.errors import ConflictError, ObjectNotFoundError, Problem, UnavailableError, UsageError
+from drctl.operations.amount import counted
 from drctl.result import Message, Result
 from drctl.storage.location import create_bucket, open_store, project_store_location
 from drctl.storage.objects import check_key
@@ -259,9 +260,9 @@ def _result(changes: list[FileChange], store_name: str, target: str, notes: tupl
     copied = [one for one in changes if one.change != "unchanged"]
     lines = tuple(Message(f"{one.change:<9}  {one.name}") for one in changes)
     summary = (
-        Message(f"{len(copied)} of {len(changes)} files copied to {target}", "success")
+        Message(f"{len(copied)} of {counted(len(changes), 'file')} copied to {target}", "success")
         if copied
-        else Message(f"nothing to copy: {target} has the same {len(changes)} files")
+        else Message(f"nothing to copy: {target} has the same {counted(len(changes), 'file')}")
     )
     data: Mapping[str, Any] = {
         "store": store_name,

@@ -24,6 +24,7 @@ from drctl.errors import (
 )
 from drctl.formats.object_keys import ModelKeys
 from drctl.link.listening import advertised_host
+from drctl.operations.amount import counted
 from drctl.operations.community import (
     keys_path,
     plan_community,
@@ -286,7 +287,7 @@ def _wipe(found: Preparation, undo: Rollback, report: Report) -> list[Message]:
         except ObjectNotFoundError:
             continue
         undo.add(partial(restore, store, entry.id))
-        text = f"moved {prefix} ({entry.object_count} objects) to the trash; drctl undo brings it back"
+        text = f"moved {prefix} ({counted(entry.object_count, 'object')}) to the trash; drctl undo brings it back"
         messages.append(Message(text))
         report(messages[-1])
     return messages

@@ -22,7 +22,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_upload_and_download_say_what_they_copy(folder, capsys):
     assert main(["upload-custom-files"]) == 0
-    assert capsys.readouterr().out == "new        reward_function.py\n1 of 1 files copied to data/bucket/custom_files\n"
+    assert capsys.readouterr().out == "new        reward_function.py\n1 of 1 file copied to data/bucket/custom_files\n"
     assert (folder / "data/bucket/custom_files/reward_function.py").read_text() == "pass\n"
 
     (folder / "custom_files" / "reward_function.py").write_text("mine\n")
