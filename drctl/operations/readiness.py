@@ -46,7 +46,8 @@ def wait_until_ready(project: Project, found: Preparation, engine: Engine, repor
             return status
         if status.is_ready:
             return status
-        _refuse_to_wait(status, engine, project)
+        if status.exit_status is None:  # else its supervisor is ending it, and says more when it has
+            _refuse_to_wait(status, engine, project)
         waited = time.monotonic() - started
         if waited > next_report:
             next_report *= 2
