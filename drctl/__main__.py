@@ -1,8 +1,21 @@
-"""``python -m drctl`` is ``drctl``."""
+"""The program ``drctl``, also as ``python -m drctl``."""
+
+from __future__ import annotations
 
 import sys
 
-from drctl.cli.app import main
+from drctl.errors import InterruptedByUserError
+
+
+def main() -> int:
+    """Run this process's command line and return the exit status."""
+    try:
+        from drctl.cli.app import main as run
+    except KeyboardInterrupt:  # before there is anything to interrupt
+        sys.stderr.write("interrupted\n")
+        return InterruptedByUserError.exit_status
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())
