@@ -11,10 +11,11 @@ def main() -> int:
     """Run this process's command line and return the exit status."""
     try:
         from drctl.cli.app import main as run
-    except KeyboardInterrupt:  # before there is anything to interrupt
+
+        return run()
+    except KeyboardInterrupt:  # before the command line knows how to tell it
         sys.stderr.write("interrupted\n")
         return InterruptedByUserError.exit_status
-    return run()
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ DOORS = {
     "subprocess": ["engines.", "simulation.stream.host"],  # a server is there while somebody watches
     "torch": ["trainer."],
     "zmq": ["link."],
-    "numba": ["simulation.", "trainer."],
+    "numba": ["simulation."],
 }
 
 # What `drctl --help` reaches when it imports the command modules must stay light.

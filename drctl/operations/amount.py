@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def counted(count: int, noun: str) -> str:
+def count_text(count: int, noun: str) -> str:
     """Return a count with its noun in the right number: 1 object, 2 objects."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
@@ -19,4 +19,4 @@ def size_text(size_bytes: int) -> str:
 
 def objects_text(count: int, size_bytes: int) -> str:
     """Return how many objects there are, and their size together."""
-    return f"{counted(count, 'object')}, {size_text(size_bytes)}"
+    return f"{count_text(count, 'object')}, {size_text(size_bytes)}"

@@ -7,6 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from drctl.config.registry import fix_for
+from drctl.operations.amount import count_text
 from drctl.operations.finding import Finding
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _check_starts(race: Settings, episodes: int) -> list[Finding]:
     places = start_count(advance)
     findings = []
     if places < min(episodes, 5):
-        what = f"episodes of {race.world_name} start at {places} place{'s' * (places != 1)} only"
+        what = f"episodes of {race.world_name} start at {count_text(places, 'place')} only"
         findings.append(Finding(what, str(origin), fix_for(_ADVANCE, f"{1 / episodes:.4g}", origin.source)))
     elif episodes > 1 and (episodes * Fraction(advance).limit_denominator(10_000)).denominator != 1:
         laps = episodes * advance

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from drctl.errors import ObjectNotFoundError
 from drctl.formats.object_keys import ModelKeys
+from drctl.operations.amount import count_text
 from drctl.operations.finding import Finding
 from drctl.operations.preflight import check_files
 from drctl.result import Message, Result
@@ -61,7 +62,7 @@ def check_training(project: Project, *, report: Callable[[Message], None] = lamb
     lines += [Message(_tell_race(race)) for race in races]
     lines += _tell_estimate(estimate, project)
     count = len(findings)
-    done = "nothing stands against a training" + (f"; {count} finding{'s' * (count != 1)} above" if count else "")
+    done = "nothing stands against a training" + (f"; {count_text(count, 'finding')} above" if count else "")
     lines.append(Message(done, "success"))
     return Result(data, tuple(lines), ("drctl start-training",))
 
@@ -150,7 +151,7 @@ def _tell_estimate(estimate: Estimate, project: Project) -> list[Message]:
     workers = project.settings.workers
     return [
         Message(
-            f"collecting about {estimate.steps_per_s:.0f} steps/s with {workers} worker{'s' * (workers != 1)}, "
+            f"collecting about {estimate.steps_per_s:.0f} steps/s with {count_text(workers, 'worker')}, "
             f"learning about {estimate.updates_per_s:.0f} steps/s, {estimate.passes_per_step:g} for each step collected"
         ),
         Message(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from drctl.errors import ConflictError, ObjectNotFoundError, Problem, UnavailableError, UsageError
-from drctl.operations.amount import counted
+from drctl.operations.amount import count_text
 from drctl.result import Message, Result
 from drctl.storage.location import create_bucket, open_store, project_store_location
 from drctl.storage.objects import check_key
@@ -260,9 +260,9 @@ def _result(changes: list[FileChange], store_name: str, target: str, notes: tupl
     copied = [one for one in changes if one.change != "unchanged"]
     lines = tuple(Message(f"{one.change:<9}  {one.name}") for one in changes)
     summary = (
-        Message(f"{len(copied)} of {counted(len(changes), 'file')} copied to {target}", "success")
+        Message(f"{len(copied)} of {count_text(len(changes), 'file')} copied to {target}", "success")
         if copied
-        else Message(f"nothing to copy: {target} has the same {counted(len(changes), 'file')}")
+        else Message(f"nothing to copy: {target} has the same {count_text(len(changes), 'file')}")
     )
     data: Mapping[str, Any] = {
         "store": store_name,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from drctl.operations.amount import count_text
 from drctl.operations.table import lay_out
 from drctl.result import Message, Result
 
@@ -201,7 +202,7 @@ def describe_races(
 def describe_lap(lap: RacedLap, laps: int) -> str:
     """Return a lap in one line."""
     ending = f"{lap.total_s:.3f} s" if lap.is_complete else f"{_ending(lap)} at {lap.progress_percent:.1f} %"
-    resets = f", {lap.resets} reset{'s' * (lap.resets != 1)}" if lap.resets else ""
+    resets = f", {count_text(lap.resets, 'reset')}" if lap.resets else ""
     return f"lap {lap.number}/{laps}: {ending}{resets}"
 
 

@@ -18,7 +18,7 @@ from drctl.formats.checkpoint_index import (
 )
 from drctl.formats.json_text import read_json_object
 from drctl.formats.model_metadata import METADATA_KEYS
-from drctl.operations.amount import counted
+from drctl.operations.amount import count_text
 from drctl.operations.model_source import LIMITS
 
 if TYPE_CHECKING:
@@ -218,11 +218,11 @@ def _describe_left(names: list[str]) -> str:
     others = [name for name in names if name not in tensorflow and name not in graphs]
     parts = []
     if tensorflow:
-        parts.append(f"{counted(len(tensorflow), 'file')} of TensorFlow checkpoints")
+        parts.append(f"{count_text(len(tensorflow), 'file')} of TensorFlow checkpoints")
     if graphs:
-        parts.append(f"{counted(len(graphs), 'graph')} of other checkpoints")
+        parts.append(f"{count_text(len(graphs), 'graph')} of other checkpoints")
     if others:
-        parts.append(f"{counted(len(others), 'other file')} ({_list(others)})")
+        parts.append(f"{count_text(len(others), 'other file')} ({_list(others)})")
     return ", ".join(parts)
 
 

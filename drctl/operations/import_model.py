@@ -16,7 +16,7 @@ from drctl.formats.car_archive import METADATA_NAME
 from drctl.formats.checkpoint_index import checkpoint_number, render_checkpoint_index
 from drctl.formats.model_metadata import parse_model_metadata
 from drctl.formats.object_keys import ModelKeys
-from drctl.operations.amount import counted
+from drctl.operations.amount import count_text
 from drctl.operations.found_model import FoundModel, find_model
 from drctl.operations.increment import free_name
 from drctl.operations.model_source import LIMITS, open_source
@@ -83,7 +83,7 @@ class ImportPlan:
             Message(f"run beside drctl's network with its weights: {_differing(self.difference)}"),
         ]
         if found.telling:
-            lines.append(Message(f"with it: {counted(len(found.telling), 'file')} about its training and races"))
+            lines.append(Message(f"with it: {count_text(len(found.telling), 'file')} about its training and races"))
         if found.left:
             lines.append(Message(f"not taken: {found.left}"))
         missing = "the value network" + ("" if metadata.num_actions else ", how widely it explores")
@@ -180,7 +180,7 @@ def import_model(project: Project, plan: ImportPlan, report: Callable[[Message],
         for count, (name, below) in enumerate(found.telling.items(), 1):
             put(f"{keys.prefix}/{below}", plan.source.read(name))
             if report is not None and count % 100 == 0:
-                report(Message(f"{count} of {counted(len(found.telling), 'file')}"))
+                report(Message(f"{count} of {count_text(len(found.telling), 'file')}"))
         for number, graph in plan.graphs.items():
             put(keys.frozen_graph(number), graph)
         # These two make it a model, so they come last.
@@ -282,7 +282,7 @@ def _keys_for(prefix: str, text: str) -> ModelKeys:
 
 def _in_use(store: ObjectStore, keys: ModelKeys, count: int, text: str) -> ConflictError:
     return ConflictError(
-        f"the prefix {keys.prefix} is in use: {counted(count, 'object')}",
+        f"the prefix {keys.prefix} is in use: {count_text(count, 'object')}",
         where=f"{store.name}/{keys.prefix}",
         expected="an empty prefix",
         fix=f"drctl import-model {text} -p {keys.prefix}-imported; -w moves what is there to the trash",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from drctl.config.text_rules import TEXT_RULES
 from drctl.errors import ConflictError, DrctlError, UnavailableError, UsageError
 from drctl.formats.object_keys import ModelKeys
-from drctl.operations.amount import counted
+from drctl.operations.amount import count_text
 from drctl.operations.prefix import read_prefix
 from drctl.operations.settings_change import change_settings, describe_change
 from drctl.result import Message, Result
@@ -159,7 +159,7 @@ def increment_training(plan: Increment) -> Result:
     messages = [*described]
     if trashed is not None:
         messages.append(
-            Message(f"moved {counted(trashed.object_count, 'object')} to the trash; drctl undo brings it back")
+            Message(f"moved {count_text(trashed.object_count, 'object')} to the trash; drctl undo takes that back")
         )
     messages += changed.describe()
     messages.append(Message(f"the next training is {plan.new_prefix}", "success"))

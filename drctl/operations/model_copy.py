@@ -20,7 +20,7 @@ from drctl.engines.identity import ProcessIdentity
 from drctl.errors import ConflictError, DrctlError, ObjectNotFoundError, PreconditionFailedError
 from drctl.formats.copy_record import CopyRecord, parse_copy_record, render_copy_record
 from drctl.formats.manifest import FileRecord
-from drctl.operations.amount import counted, objects_text
+from drctl.operations.amount import count_text, objects_text
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.rollback import Rollback
 from drctl.operations.trash import refuse_live_trainer
@@ -72,7 +72,7 @@ class CopyPlan:
             lines.append(Message(f"what is there ({self.replaced.describe()}) will be moved to the trash"))
         if self.leftover:
             lines.append(
-                Message(f"{counted(len(self.leftover), 'object')} of an interrupted copy there will be replaced")
+                Message(f"{count_text(len(self.leftover), 'object')} of an interrupted copy there will be replaced")
             )
         return tuple(lines)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from drctl.engines.choice import engine_of_run
 from drctl.errors import ConflictError, ObjectNotFoundError, Problem, nearest
 from drctl.formats.object_keys import ModelKeys
-from drctl.operations.amount import objects_text, size_text
+from drctl.operations.amount import count_text, objects_text, size_text
 from drctl.operations.lineage import Branch, grow_tree
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.rollback import Rollback
@@ -208,7 +208,7 @@ def describe_model(branch: Branch) -> str:
         what = "all of it" if origin.checkpoint is None else f"checkpoint {origin.checkpoint}"
         facts.append(f"copy of {what}" if origin.is_copy else f"from {what}")
     if model.iterations is not None:
-        facts.append(f"{model.iterations} iteration{'s' * (model.iterations != 1)}")
+        facts.append(f"{count_text(model.iterations, 'iteration')}")
     if model.best_lap_s is not None:
         facts.append(f"best lap {model.best_lap_s:.3f} s")
     if model.completion_percent is not None:

@@ -36,7 +36,7 @@ from drctl.config.registry import (
 from drctl.config.setting import Setting
 from drctl.config.values import describe_values
 from drctl.errors import ConfigError, Problem, UnavailableError, UsageError
-from drctl.operations.amount import counted
+from drctl.operations.amount import count_text
 from drctl.resources import resource_folder
 from drctl.result import Message, Result
 
@@ -297,7 +297,7 @@ def _summary_of_values(project: Project) -> Message:
     settings = project.settings
     return Message(
         f"run {settings.run_id}: model {settings.local_s3_model_prefix} on {settings.world_name}, "
-        f"{counted(settings.workers, 'worker')}, engine {settings.engine}, "
+        f"{count_text(settings.workers, 'worker')}, engine {settings.engine}, "
         f"store {settings.cloud}"
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from drctl.analysis.opening import model_keys, project_store
 from drctl.errors import ConflictError, DrctlError, ObjectNotFoundError, UnavailableError, UsageError, combine_errors
-from drctl.operations.amount import size_text
+from drctl.operations.amount import count_text, size_text
 from drctl.operations.tracks import tracks_folder
 from drctl.result import Message, Result
 
@@ -124,7 +124,7 @@ def _describe(record: ModelRecord) -> str:
     if judged:
         parts.append(f"last evaluation {judged[-1].laps}/{judged[-1].episodes} laps")
     if record.races:
-        parts.append(f"{len(record.races)} race{'s' * (len(record.races) != 1)}")
+        parts.append(f"{count_text(len(record.races), 'race')}")
     if record.best_lap_s is not None:
         parts.append(f"best lap {record.best_lap_s:.2f} s")
     return f"{record.name}: {', '.join(parts)}"

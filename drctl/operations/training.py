@@ -24,7 +24,7 @@ from drctl.errors import (
 )
 from drctl.formats.object_keys import ModelKeys
 from drctl.link.listening import advertised_host
-from drctl.operations.amount import counted
+from drctl.operations.amount import count_text
 from drctl.operations.community import (
     keys_path,
     plan_community,
@@ -129,7 +129,7 @@ def start_training(
     what = "goes on" if resume else "has begun"
     workers = len(run.workers)
     done = Message(
-        f"The training of {run.prefix} {what} with {workers} worker{'s' * (workers != 1)} (run {run.run_id})", "success"
+        f"The training of {run.prefix} {what} with {count_text(workers, 'worker')} (run {run.run_id})", "success"
     )
     steps = ("drctl status", "drctl logs-sagemaker -f", "drctl stop-training")
     return Result(data, (*messages, done), steps)
@@ -287,7 +287,7 @@ def _wipe(found: Preparation, undo: Rollback, report: Report) -> list[Message]:
         except ObjectNotFoundError:
             continue
         undo.add(partial(restore, store, entry.id))
-        text = f"moved {prefix} ({counted(entry.object_count, 'object')}) to the trash; drctl undo brings it back"
+        text = f"moved {prefix} ({count_text(entry.object_count, 'object')}) to the trash; drctl undo brings it back"
         messages.append(Message(text))
         report(messages[-1])
     return messages

@@ -10,7 +10,7 @@ from drctl.config.project import read_env_files
 from drctl.config.registry import SETTINGS
 from drctl.errors import ConflictError, DrctlError
 from drctl.formats.object_keys import ModelKeys
-from drctl.operations.amount import counted
+from drctl.operations.amount import count_text
 from drctl.operations.increment import check_delimiter, check_prefix, free_name, next_name
 from drctl.operations.prefix import PrefixContent, read_prefix
 from drctl.operations.settings_change import change_settings, describe_change
@@ -133,7 +133,7 @@ def change_name(plan: NewName) -> Result:
         raise
     messages = [*described, *changed.describe()]
     if trashed is not None:
-        text = f"moved {counted(trashed.object_count, 'object')} to the trash; drctl undo --upload brings it back"
+        text = f"moved {count_text(trashed.object_count, 'object')} to the trash; drctl undo --upload takes that back"
         messages.append(Message(text))
     messages.append(Message(f"models are uploaded as {plan.name}", "success"))
     data = {

@@ -50,8 +50,9 @@ def uniform_of(seed: int, stream: int, iteration: int, episode: int, step: int, 
         draw: Number of the draw within the step, from 0.
     """
     state = np.uint64(0)
-    key = (np.uint64(seed), np.uint64(stream), np.uint64(iteration), np.uint64(episode), np.uint64(step))
-    for word in (*key, np.uint64(draw)):
+    run = (np.uint64(seed), np.uint64(stream), np.uint64(iteration))
+    moment = (np.uint64(episode), np.uint64(step), np.uint64(draw))
+    for word in run + moment:
         mixed = (state ^ word) + _GOLDEN
         mixed = (mixed ^ (mixed >> np.uint64(30))) * _FACTORS[0]
         mixed = (mixed ^ (mixed >> np.uint64(27))) * _FACTORS[1]

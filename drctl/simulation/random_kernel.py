@@ -7,3 +7,4 @@ from numba import njit
 from drctl.simulation.random import uniform_of
 
 keyed_uniform = njit(cache=True)(uniform_of)
+"""`random.uniform_of`, to be called from compiled kernels; plain integers do as well."""

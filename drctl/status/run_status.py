@@ -78,7 +78,8 @@ class RunStatus:
         seconds_per_phase: Seconds of each phase in each of the last iterations, oldest first.
         reason: Why it ended, see `EngineState`.
         message: The same as a sentence.
-        exit_status: What a command that waits for the run returns; None while it runs.
+        exit_status: What a command that waits for the run returns; None until its end is decided, which its supervisor
+            may still be carrying out.
         problems: Details of a failure; of a run that goes on, what must be mended before its parts can start.
     """
 

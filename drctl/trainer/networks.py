@@ -27,7 +27,7 @@ SHARED_VALUE_GRADIENT: Final = 0.05
 """Share of the value head's gradient that reaches a trunk which the policy looks through too.
 
 At first all values are too low at once, and their gradients agree where those of the policy do not: in full they turn
-the trunk, and the policy with it, before it has learned anything (docs/performance.md, "How soon it learns").
+the trunk, and the policy with it, before it has learned anything (docs/performance.md, "What the levers gave").
 """
 
 

@@ -256,7 +256,7 @@ class Training:
             parts.status.update("publishing")
         started = time.monotonic()
         manifest, self._publication = publication.result(), None
-        release_free_memory()  # what was written stood there twice
+        release_free_memory()  # the copies that were written
         if manifest.summary is not None:
             seconds = manifest.summary["seconds"]
             waited = {**seconds, "publish": seconds["publish"] + time.monotonic() - started}

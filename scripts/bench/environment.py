@@ -59,16 +59,17 @@ def measure_on(cores: Sequence[int], track: str, seconds: float) -> float:
     ]
     for process in processes:
         process.start()
-    rates = [results.get() for _ in processes]
     for process in processes:
         process.join()
-    return sum(rates)
+        if process.exitcode:
+            raise SystemExit(process.exitcode)
+    return sum(results.get() for _ in processes)
 
 
 def _drive(core: int, track: str, seconds: float, barrier: Barrier, results: SimpleQueue[float]) -> None:
     os.sched_setaffinity(0, {core})
     measure(track, 1.0)
-    barrier.wait()
+    barrier.wait(timeout=60)
     results.put(measure(track, seconds))
 
 

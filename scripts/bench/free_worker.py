@@ -71,7 +71,7 @@ class FreePolicy:
 
 
 class FreeRun:
-    """A collector and its workers, each of them a process with 20 cars.
+    """A collector and its workers, each of them a process with `CARS` cars.
 
     Attributes:
         pids: Of the workers.
@@ -82,7 +82,7 @@ class FreeRun:
         self._cars = CARS * len(processes)
         self._steps = steps
         self._iteration = 0
-        self.pids = [process.pid for process in processes]
+        self.pids = [process.pid for process in processes if process.pid is not None]
 
     def collect(self) -> float:
         """Play one episode with every car and return the seconds it took."""
@@ -100,7 +100,7 @@ def free_run(folder: Path, *, workers: int = 1, steps: int, step_ms: float = 0.0
     """Start workers, play one iteration in which all of them connect, and end them afterwards.
 
     Args:
-        folder: Empty folder for the socket and the ticket.
+        folder: For the socket and the ticket.
         workers: How many processes.
         steps: Of an episode.
         step_ms: Wall time that the simulator of a worker takes for one step of its cars.
@@ -117,6 +117,8 @@ def free_run(folder: Path, *, workers: int = 1, steps: int, step_ms: float = 0.0
     try:
         collector.set_up(SimpleNamespace(to_json=lambda: {"steps": steps, "step_ms": step_ms}), CARS)
         while sum(view.state == "idle" for view in collector.workers()) < workers:
+            if not all(process.is_alive() for process in processes):
+                raise SystemExit("a worker ended before it was asked to")
             collector.poll()
             time.sleep(0.01)
         run = FreeRun(collector, processes, steps)

@@ -10,7 +10,7 @@ import argparse
 from typing import Any
 
 from measure import emit, note
-from training_run import TrainingRun
+from training_run import TrainingRun, add_hyperparameters, changed_hyperparameters
 
 TRIALS = 20
 STREAK = 3
@@ -49,11 +49,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--limit", type=float, default=600.0, help="seconds after which a training counts as failed")
-    parser.add_argument("--batch-size", type=int, help="batch_size other than the shipped one")
-    parser.add_argument("--lr", type=float, help="lr other than the shipped one")
+    add_hyperparameters(parser)
     options = parser.parse_args()
-    changes = {"batch_size": options.batch_size, "lr": options.lr}
-    changed = {name: value for name, value in changes.items() if value is not None}
+    changed = changed_hyperparameters(options)
     runs = [measure(seed, options.limit, changed) for seed in options.seeds]
     emit("laps", hyperparameters=changed or "as shipped", runs=runs, floors_s={"first_lap": 60, "three_clean": 600})
 

@@ -139,7 +139,7 @@ def plot() -> None:
             f"seed {one['entry']['seed']}": [(point["steps"], point["progress_mean"]) for point in one["evaluations"]]
             for one in runs
         }
-        title = f"{group}: mean progress of {TRIALS} evaluation laps, percent, over environment steps"
+        title = f"{group}: mean progress of {TRIALS} evaluation laps (%) over steps"
         _write_whole(RESULTS / f"{group}.svg", draw(title, lines))
     print("| run | first lap | five of five | fastest lap |\n|---|---|---|---|")
     for result in results:

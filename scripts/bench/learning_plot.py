@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
@@ -14,6 +15,7 @@ HIGHEST = 100.0  # percent
 def draw(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     """Return a picture of lines of (x, percent) points; x starts at 0."""
     longest = max((x for points in lines.values() for x, _ in points), default=1.0) or 1.0
+    tick = _round_step(longest)
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
@@ -26,8 +28,8 @@ def draw(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
         y = _y(percent)
         parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{percent}</text>')
-    for part in range(5):
-        x = longest * part / 4
+    for number in range(int(longest / tick) + 1):
+        x = tick * number
         parts.append(f'<text x="{_x(x, longest):.1f}" y="{HEIGHT - 14}" text-anchor="middle">{x:,.0f}</text>')
     for number, (name, points) in enumerate(lines.items()):
         colour = COLOURS[number % len(COLOURS)]
@@ -35,6 +37,12 @@ def draw(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
         parts.append(f'<polyline points="{way}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
         parts.append(f'<text x="{LEFT + 90 * number}" y="36" fill="{colour}">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _round_step(longest: float) -> float:
+    """Return 1, 2 or 5 times a power of ten, of which three to seven fit."""
+    power = 10.0 ** math.floor(math.log10(longest / 3))
+    return max(factor * power for factor in (1, 2, 5) if factor * power <= longest / 3)
 
 
 def _x(value: float, longest: float) -> float:

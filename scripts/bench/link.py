@@ -21,19 +21,19 @@ from free_worker import CARS, free_run
 from drctl.formats.simtrace import TRACE_DTYPE
 from drctl.link.keys import new_keys
 from drctl.link.listening import Binding
-from drctl.link.messages import Act, Ended, Hello, Tick
+from drctl.link.messages import PLAIN_FRAME, Act, Ended, Hello, Tick
 from drctl.link.ticket import JoinTicket
 from drctl.link.transport import TrainerLink, WorkerLink, make_ticket
 
 SESSION = b"bench"
 ALL_CARS = np.arange(CARS, dtype=np.int32)
-NOTHING = np.empty((0, 120, 160), np.uint8)
+NOTHING = np.empty((0, *PLAIN_FRAME), np.uint8)
 
 
 def echo(ticket: JoinTicket) -> None:
     """Answer every `Act` with a tick of 20 frames."""
     link = WorkerLink(ticket, SESSION)
-    frames = np.random.default_rng(0).integers(0, 255, (CARS, 120, 160), dtype=np.uint8)
+    frames = np.random.default_rng(0).integers(0, 255, (CARS, *PLAIN_FRAME), dtype=np.uint8)
     rewards, outcomes, rows = np.zeros(CARS, np.float32), np.zeros(CARS, np.uint8), np.empty(0, TRACE_DTYPE)
     while not link.take_new_connection():
         link.receive(1.0)

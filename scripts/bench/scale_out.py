@@ -4,7 +4,7 @@
 usage: scale_out.py [--workers 1 2 4 8 16] [--step-ms 10] [--steps 200] [--repetitions 3]
 
 Real workers, collector, link and messages with frames; a step of a worker's 20 cars lasts --step-ms without computing,
-as if each worker had a core of its own, and the policy decides at once. What is left is what a tick costs beside
+as if each worker had a core of its own, and the policy takes no time. What is left is what a tick costs beside
 simulator and network. Workers that share fewer cores than there are of them compute that on these cores too, so three
 figures are given: the steps per second that were seen; the processor time of trainer and workers per tick; and the
 steps per second that follow when each worker computes its part on a core of its own.

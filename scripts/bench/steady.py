@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from measure import emit, note
-from training_run import TrainingRun
+from training_run import TrainingRun, add_hyperparameters, changed_hyperparameters
 
 
 def measure(
@@ -46,7 +46,7 @@ def measure(
     laps = [summary["evaluation"]["laps"] for summary in summaries]
     clean = next((number for number, one in enumerate(summaries) if laps[number] == one["evaluation"]["trials"]), None)
     lap = next((number for number, count in enumerate(laps) if count), None)
-    after = completions[clean:] if clean is not None else []
+    after = completions[clean + 1 :] if clean is not None else []
 
     def steps(until: int | None) -> int | None:
         return None if until is None else sum(summary["steps"] for summary in summaries[: until + 1])
@@ -74,17 +74,15 @@ def main() -> None:
     parser.add_argument("--iterations", type=float, default=math.inf, help="end after so many iterations in all")
     parser.add_argument("--trials", type=int, default=10, help="laps per evaluation")
     parser.add_argument("--track", default="reinvent_base")
-    parser.add_argument("--batch-size", type=int, help="batch_size other than the shipped one")
-    parser.add_argument("--lr", type=float, help="lr other than the shipped one")
+    add_hyperparameters(parser)
     options = parser.parse_args()
-    changes = {"batch_size": options.batch_size, "lr": options.lr}
-    changed = {name: value for name, value in changes.items() if value is not None}
+    changed = changed_hyperparameters(options)
     settings = {
         "DR_WORLD_NAME": options.track,
         "DR_TRAIN_MIN_EVAL_TRIALS": str(options.trials),
         "DR_TRAIN_STOP_WHEN": "max_episodes",
     }
-    seconds = options.minutes * 60
+    seconds = options.minutes * 60 if math.isinf(options.iterations) else math.inf
     runs = [measure(seed, settings, changed, seconds, options.iterations) for seed in options.seeds]
     emit("steady", hyperparameters=changed or "as shipped", track=options.track, trials=options.trials, runs=runs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -23,6 +24,18 @@ def learning_speed(summaries: Sequence[Mapping[str, Any]]) -> float:
     """
     seconds = sum(sum(summary["seconds"].values()) for summary in summaries)
     return float(sum(summary["steps"] for summary in summaries)) / seconds
+
+
+def add_hyperparameters(parser: argparse.ArgumentParser) -> None:
+    """Let a benchmark be run with other hyperparameters than the shipped ones."""
+    parser.add_argument("--batch-size", type=int, help="batch_size other than the shipped one")
+    parser.add_argument("--lr", type=float, help="lr other than the shipped one")
+
+
+def changed_hyperparameters(options: argparse.Namespace) -> dict[str, Any]:
+    """Return those that were given, under their names in ``hyperparameters.json``."""
+    given = {"batch_size": options.batch_size, "lr": options.lr}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 class TrainingRun:

@@ -2,6 +2,8 @@
 
 import sys
 
+import typer.main
+
 from drctl.__main__ import main
 
 
@@ -11,6 +13,16 @@ class Interrupt:
     def find_spec(self, name, *_):
         if name == "drctl.cli.app":
             raise KeyboardInterrupt
+
+
+def test_ctrl_c_before_the_command_is_known_ends_it_without_a_traceback(monkeypatch, capsys):
+    def interrupt(_app):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(typer.main, "get_command", interrupt)
+    monkeypatch.setattr(sys, "argv", ["drctl", "--version"])
+    assert main() == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_ctrl_c_while_the_program_loads_ends_it_without_a_traceback(monkeypatch, capsys):

@@ -111,7 +111,7 @@ def test_wiping_moves_to_the_trash_and_undo_brings_it_back(store, add_model, drc
     key = ModelKeys("rl-deepracer-sagemaker-1").checkpoint_index
     status, out, _ = drctl("increment-training", "-f", "-w")
     assert status == 0
-    assert "moved 1 object to the trash; drctl undo brings it back" in out
+    assert "moved 1 object to the trash; drctl undo takes that back" in out
     assert store.stat(key) is None
     assert drctl("undo")[0] == 0
     assert json.loads(store.get(key)) == INDEX

@@ -605,7 +605,7 @@ def test_incrementing_to_a_used_name(bucket, drctl):
     assert f"  fix:      {fix}\n" in err
     status, out, _ = drctl("increment-upload-model", "-f", "-p", "cup-2", "-w")
     assert status == 0
-    assert "to the trash; drctl undo --upload brings it back\n" in out
+    assert "to the trash; drctl undo --upload takes that back\n" in out
     assert names(bucket, "cup-2") == []
     assert drctl("undo", "--upload")[0] == 0
     assert bucket.get(ModelKeys("cup-2").checkpoint_index) == index(2, 3)

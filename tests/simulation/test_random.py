@@ -1,7 +1,5 @@
 """Keyed draws: the same whether computed by numpy or compiled, and the same as ever."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -14,9 +12,7 @@ from drctl.simulation.random_kernel import keyed_uniform
 def test_arrays_and_kernels_draw_the_same_bits(seed, stream):
     random = np.random.default_rng(seed)
     episodes, steps = random.integers(0, 1000, 50), random.integers(0, 5000, 50)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # an overflow is meant and must not be told
-        drawn = keyed_uniforms(seed, stream, 12, episodes, steps, 2)
+    drawn = keyed_uniforms(seed, stream, 12, episodes, steps, 2)
     expected = [
         [keyed_uniform(seed, stream, 12, episode, step, draw) for draw in range(2)]
         for episode, step in zip(episodes, steps, strict=True)
@@ -37,7 +33,7 @@ def test_uniforms_fill_the_unit_interval_evenly():
     assert 0.0 <= drawn.min() < 0.001 < 0.999 < drawn.max() < 1.0
     # Four standard deviations of the mean of 5,000 uniforms.
     assert drawn.mean(axis=0) == pytest.approx(0.5, abs=4 / (12 * 5000) ** 0.5)
-    assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.06
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 4 / 5000**0.5
 
 
 def test_a_permutation_needs_a_count():
