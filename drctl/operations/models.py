@@ -208,7 +208,7 @@ def describe_model(branch: Branch) -> str:
         what = "all of it" if origin.checkpoint is None else f"checkpoint {origin.checkpoint}"
         facts.append(f"copy of {what}" if origin.is_copy else f"from {what}")
     if model.iterations is not None:
-        facts.append(f"{count_text(model.iterations, 'iteration')}")
+        facts.append(count_text(model.iterations, "iteration"))
     if model.best_lap_s is not None:
         facts.append(f"best lap {model.best_lap_s:.3f} s")
     if model.completion_percent is not None:

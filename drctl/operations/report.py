@@ -124,7 +124,7 @@ def _describe(record: ModelRecord) -> str:
     if judged:
         parts.append(f"last evaluation {judged[-1].laps}/{judged[-1].episodes} laps")
     if record.races:
-        parts.append(f"{count_text(len(record.races), 'race')}")
+        parts.append(count_text(len(record.races), "race"))
     if record.best_lap_s is not None:
         parts.append(f"best lap {record.best_lap_s:.2f} s")
     return f"{record.name}: {', '.join(parts)}"

@@ -67,10 +67,12 @@ def plan_increment(project: Project, *, name: str | None, delimiter: str, wipe: 
     """
     check_delimiter(delimiter, "drctl increment-upload-model")
     old = project.settings.upload_s3_prefix
-    if name is not None:
+    if name is None:
+        new = next_name(old, delimiter)
+        written = _written_as(project, new)
+    else:
         check_prefix(name, f"drctl increment-upload-model -p {old}-1")
-    new = next_name(old, delimiter) if name is None else name
-    written = _written_as(project, new) if name is None else new
+        new = written = name
     notes: list[Message] = []
     try:
         store = open_models_store(project, is_uploaded=True)

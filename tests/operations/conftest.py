@@ -1,8 +1,9 @@
-"""A project in an empty folder, and runs of it whose trainer and workers are small programs."""
+"""A project in an empty folder, its stores and its command line, and runs whose parts are small programs."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import time
 from dataclasses import replace
@@ -10,10 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from drctl.cli.app import main
 from drctl.config.project import load_project
 from drctl.engines.process import ProcessEngine
 from drctl.operations.project import init_project
+from drctl.secrets import Secret
 from drctl.stack.plan import PARENT_PID, Part, RestartPolicy
+from drctl.storage.directory import DirectoryStore
+from drctl.storage.s3 import S3Store, StoreKeys
 
 # A trainer as `status` and `start-training` see one: it writes status.json, hears of workers, obeys SIGTERM.
 TRAINER = """
@@ -92,6 +97,46 @@ def make_project(tmp_path):
 @pytest.fixture
 def project(make_project):
     return make_project(run_id=7)
+
+
+@pytest.fixture
+def store(project):
+    """The project's store."""
+    return DirectoryStore(project.data_folder / "bucket")
+
+
+@pytest.fixture
+def bucket(s3_server, monkeypatch, tmp_path):
+    """Return an empty bucket of the test server, which the default AWS profile opens."""
+    credentials = tmp_path / "credentials"
+    credentials.write_text(
+        f"[default]\naws_access_key_id = {s3_server.access_key_id}\n"
+        f"aws_secret_access_key = {s3_server.secret_access_key}\n"
+    )
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    keys = StoreKeys(s3_server.access_key_id, Secret(s3_server.secret_access_key))
+    store = S3Store(f"upload-{secrets.token_hex(4)}", endpoint_url=s3_server.endpoint_url, keys=keys)
+    store.create_bucket_if_missing()
+    return store
+
+
+@pytest.fixture
+def drctl(project, capsys, request):
+    """Type a command; with the fixture `bucket` that is the upload bucket."""
+    settings = []
+    if "bucket" in request.fixturenames:
+        endpoint = request.getfixturevalue("s3_server").endpoint_url
+        name = request.getfixturevalue("bucket").name.removeprefix("s3://")
+        settings = ["--set", f"DR_UPLOAD_S3_ENDPOINT_URL={endpoint}", "--set", f"DR_UPLOAD_S3_BUCKET={name}"]
+
+    def type_in(*words):
+        status = main(["--project", str(project.root), *settings, *words])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return type_in
 
 
 @pytest.fixture

@@ -50,11 +50,6 @@ def project(make_project, monkeypatch):
     return found
 
 
-@pytest.fixture
-def store(project):
-    return DirectoryStore(project.data_folder / "bucket")
-
-
 def original(folder, graphs, kind="discrete", numbers=(9, 11, 12), index=INDEX):
     """A model as DeepRacer-for-Cloud leaves it."""
     files = {f"model/model_{number}.pb": graphs[kind] for number in numbers}

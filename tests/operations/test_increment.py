@@ -4,22 +4,15 @@ import json
 
 import pytest
 
-from drctl.cli.app import main
 from drctl.config.project import load_project
 from drctl.errors import ConflictError, UsageError
 from drctl.formats.object_keys import ModelKeys
 from drctl.operations.increment import next_name, plan_increment
-from drctl.storage.directory import DirectoryStore
 
 INDEX = {
     "best_checkpoint": {"name": "2_Step-20.ckpt", "avg_eval_metric": 100.0, "time_stamp": 1.0},
     "last_checkpoint": {"name": "3_Step-30.ckpt", "avg_eval_metric": 90.0, "time_stamp": 2.0},
 }
-
-
-@pytest.fixture
-def store(project):
-    return DirectoryStore(project.data_folder / "bucket")
 
 
 @pytest.fixture
@@ -29,16 +22,6 @@ def add_model(store):
 
     add("rl-deepracer-sagemaker")
     return add
-
-
-@pytest.fixture
-def drctl(project, capsys):
-    def type_in(*words):
-        status = main(["--project", str(project.root), *words])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return type_in
 
 
 @pytest.mark.parametrize(

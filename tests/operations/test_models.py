@@ -20,21 +20,6 @@ from drctl.operations.stored_models import read_models
 from drctl.storage.directory import DirectoryStore
 
 
-@pytest.fixture
-def store(project):
-    return DirectoryStore(project.data_folder / "bucket")
-
-
-@pytest.fixture
-def drctl(project, capsys):
-    def type_in(*words):
-        status = main(["--project", str(project.root), *words])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return type_in
-
-
 class CountingStore(DirectoryStore):
     """Notes what is read whole."""
 

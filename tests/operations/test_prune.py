@@ -16,18 +16,12 @@ from drctl.engines.lock import RunLock
 from drctl.engines.state import EngineState, write_state
 from drctl.formats.manifest import BestRecord, Counters, FileRecord, Manifest, SlotState, render_manifest
 from drctl.formats.object_keys import ModelKeys
-from drctl.storage.directory import DirectoryStore
 from drctl.storage.trash import list_trash, move_to_trash
 from drctl.trainer.lease import Holder, process_start
 
 WEIGHTS, OPTIMIZER = b"w" * 1_000_000, b"o" * 2_000_000
 BEST = 3
 DAY_S = 86_400
-
-
-@pytest.fixture
-def store(project):
-    return DirectoryStore(project.data_folder / "bucket")
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 from drctl.config.project import load_project
 from drctl.errors import ConflictError, ObjectNotFoundError
 from drctl.operations.trash import show_trash, undo
-from drctl.storage.directory import DirectoryStore
 from drctl.storage.trash import move_to_trash
 
 
@@ -20,11 +19,6 @@ from drctl.storage.trash import move_to_trash
 def project(tmp_path):
     (tmp_path / "run.env").touch()
     return load_project(tmp_path, environment={})
-
-
-@pytest.fixture
-def store(project):
-    return DirectoryStore(project.data_folder / "bucket")
 
 
 def test_shows_and_restores_the_newest(project, store):

@@ -9,10 +9,8 @@ import socket
 
 import pytest
 import yaml
-from operations.stored_model import add_community_model, add_model, checkpoint, content, index
+from operations.stored_model import add_community_model, add_model, checkpoint, content
 
-from drctl.cli.app import main
-from drctl.config.project import load_project
 from drctl.engines.identity import ProcessIdentity
 from drctl.errors import ConflictError, FailedError, FormatError, ObjectNotFoundError, UnavailableError
 from drctl.formats.checkpoint_index import parse_checkpoint_index
@@ -21,9 +19,7 @@ from drctl.formats.manifest import FileRecord, parse_manifest
 from drctl.formats.object_keys import ModelKeys
 from drctl.operations.model_copy import copy_model, plan_copy
 from drctl.operations.model_selection import Place, select_all, select_checkpoint
-from drctl.secrets import Secret
 from drctl.storage.directory import DirectoryStore
-from drctl.storage.s3 import S3Store, StoreKeys
 from drctl.storage.transfer import check_arrived
 from drctl.storage.trash import list_trash
 
@@ -43,45 +39,6 @@ ONE = [
     "reward_function.py",
     "training_params.yaml",
 ]
-
-
-@pytest.fixture
-def store(project):
-    return DirectoryStore(project.data_folder / "bucket")
-
-
-@pytest.fixture
-def bucket(s3_server, monkeypatch, tmp_path):
-    """Return an empty bucket of the test server, which the default AWS profile opens."""
-    credentials = tmp_path / "credentials"
-    credentials.write_text(
-        f"[default]\naws_access_key_id = {s3_server.access_key_id}\n"
-        f"aws_secret_access_key = {s3_server.secret_access_key}\n"
-    )
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    keys = StoreKeys(s3_server.access_key_id, Secret(s3_server.secret_access_key))
-    store = S3Store(f"upload-{secrets.token_hex(4)}", endpoint_url=s3_server.endpoint_url, keys=keys)
-    store.create_bucket_if_missing()
-    return store
-
-
-@pytest.fixture
-def drctl(project, capsys, request):
-    """Type a command; with the fixture `bucket` that is the upload bucket."""
-    settings = []
-    if "bucket" in request.fixturenames:
-        endpoint = request.getfixturevalue("s3_server").endpoint_url
-        name = request.getfixturevalue("bucket").name.removeprefix("s3://")
-        settings = ["--set", f"DR_UPLOAD_S3_ENDPOINT_URL={endpoint}", "--set", f"DR_UPLOAD_S3_BUCKET={name}"]
-
-    def type_in(*words):
-        status = main(["--project", str(project.root), *settings, *words])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return type_in
 
 
 def names(store, prefix):
@@ -562,84 +519,3 @@ def test_what_download_model_refuses(bucket, drctl, source, status, what):
     found, _, err = drctl("download-model", "-s", source, "-f")
     assert (found, err.splitlines()[0]) == (status, what)
     assert "  fix:      drctl list-models --upload\n" in err
-
-
-def test_incrementing_the_name(project, bucket, drctl):
-    before = (project.root / "run.env").read_bytes()
-    status, out, err = drctl("increment-upload-model", "-f")
-    assert (status, err) == (0, "")
-    assert out.splitlines() == [
-        "DR_UPLOAD_S3_PREFIX: rl-deepracer-sagemaker-1 -> rl-deepracer-sagemaker-2",
-        "kept the former settings in run.env.bak",
-        "models are uploaded as rl-deepracer-sagemaker-2",
-        "Next:",
-        "  drctl upload-model",
-    ]
-    assert "DR_UPLOAD_S3_PREFIX=$DR_LOCAL_S3_MODEL_PREFIX-2\n" in (project.root / "run.env").read_text()
-    assert (project.root / "run.env.bak").read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("written", "name", "expected"),
-    [
-        ("$DR_LOCAL_S3_MODEL_PREFIX", "sprint-v1-1", "$DR_LOCAL_S3_MODEL_PREFIX-1"),
-        ("${DR_LOCAL_S3_MODEL_PREFIX}_9", "sprint-v1_10", "${DR_LOCAL_S3_MODEL_PREFIX}_10"),
-        ("fixed-7", "fixed-8", "fixed-8"),
-        ("cup/$DR_LOCAL_S3_MODEL_PREFIX-1", "cup/sprint-v1-2", "cup/sprint-v1-2"),
-    ],
-)
-def test_a_name_is_counted_on_as_it_is_written(project, drctl, written, name, expected):
-    assert drctl("config", "set", "DR_LOCAL_S3_MODEL_PREFIX=sprint-v1", f"DR_UPLOAD_S3_PREFIX={written}")[0] == 0
-    delimiter = ["-d", "_"] if "_9" in written else []
-    assert drctl("increment-upload-model", "-f", *delimiter)[0] == 0
-    assert f"DR_UPLOAD_S3_PREFIX={expected}\n" in (project.root / "run.env").read_text()
-    assert load_project(project.root, environment={}).settings.upload_s3_prefix == name
-
-
-def test_incrementing_to_a_used_name(bucket, drctl):
-    add_model(bucket, "cup-2")
-    add_model(bucket, "cup-3")
-    status, _, err = drctl("increment-upload-model", "-f", "-p", "cup-2")
-    assert status == 5
-    fix = "drctl increment-upload-model -p cup-4; with -w it is moved to the trash"
-    assert f"  fix:      {fix}\n" in err
-    status, out, _ = drctl("increment-upload-model", "-f", "-p", "cup-2", "-w")
-    assert status == 0
-    assert "to the trash; drctl undo --upload takes that back\n" in out
-    assert names(bucket, "cup-2") == []
-    assert drctl("undo", "--upload")[0] == 0
-    assert bucket.get(ModelKeys("cup-2").checkpoint_index) == index(2, 3)
-
-
-def test_without_a_bucket_the_name_changes_all_the_same(drctl):
-    status, out, err = drctl("increment-upload-model", "-f")
-    assert (status, err) == (0, "warning: the bucket was not asked what it has: there is no bucket to upload to\n")
-    assert "models are uploaded as rl-deepracer-sagemaker-2\n" in out
-
-
-@pytest.mark.parametrize("words", [("cup-2",), ("-s", "cup-2")])
-def test_choosing_the_name(project, bucket, drctl, words):
-    status, out, err = drctl("set-upload-model", "-f", *words)
-    assert (status, err) == (0, "")
-    assert out.splitlines()[:2] == [
-        f"{bucket.name}/cup-2 is free",
-        "DR_UPLOAD_S3_PREFIX: rl-deepracer-sagemaker-1 -> cup-2",
-    ]
-    assert load_project(project.root, environment={}).settings.upload_s3_prefix == "cup-2"
-
-
-@pytest.mark.parametrize(
-    ("words", "what"),
-    [
-        (("set-upload-model", "-f"), "error[usage]: set-upload-model needs a prefix"),
-        (("set-upload-model", "-f", "a//b"), "error[usage]: a//b cannot be a prefix"),
-        (("increment-upload-model", "-f", "-d", ""), "error[usage]: -d needs a delimiter"),
-        (
-            ("increment-upload-model",),
-            "error[usage]: increment-upload-model asks first, and nobody can answer here",
-        ),
-    ],
-)
-def test_names_that_cannot_be(drctl, words, what):
-    status, _, err = drctl(*words)
-    assert (status, next(line for line in err.splitlines() if line.startswith("error"))) == (2, what)
