@@ -14,6 +14,7 @@ import pytest
 from drctl.cli.app import main
 from drctl.config.project import load_project
 from drctl.engines.process import ProcessEngine
+from drctl.errors import UnavailableError
 from drctl.operations.project import init_project
 from drctl.secrets import Secret
 from drctl.stack.plan import PARENT_PID, Part, RestartPolicy
@@ -137,6 +138,17 @@ def drctl(project, capsys, request):
         return status, captured.out, captured.err
 
     return type_in
+
+
+@pytest.fixture
+def without_docker(monkeypatch):
+    """A machine without Docker, also where the tests run on one that has it."""
+
+    def refuse():
+        raise UnavailableError("Docker does not answer")
+
+    monkeypatch.setattr("drctl.engines.docker.is_installed", lambda: False)
+    monkeypatch.setattr("drctl.engines.docker.open_client", refuse)
 
 
 @pytest.fixture

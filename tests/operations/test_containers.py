@@ -28,10 +28,11 @@ from drctl.operations.workers import invite_worker
 from drctl.stack.store_server import MinioFiles, minio_server
 from drctl.storage.s3 import keys_on_this_machine
 
-# Knows every image, no container, and one label of images; runtimes are those of its environment.
+# Knows every image, no container, no network, and one label of images; runtimes are those of its environment.
 DOCKER = """#!/bin/sh
 case "$1 $2" in
   "info --format") echo "{\\"runc\\": {}$RUNTIMES}" ;;
+  "network inspect") exit 1 ;;
   "image inspect") [ "$3" = --format ] && echo "${TORCH:-sha256:0123456789abcdef}" ;;
 esac
 exit 0
@@ -116,6 +117,7 @@ def profile(tmp_path, monkeypatch):
     return write
 
 
+@pytest.mark.usefixtures("docker")
 def test_the_keys_of_a_profile_reach_the_trainer_as_a_file(compose_project, profile):
     profile()
     project = compose_project(cloud="aws", aws_app_region="eu-central-1", local_s3_profile="nas")
@@ -132,6 +134,7 @@ def test_the_keys_of_a_profile_reach_the_trainer_as_a_file(compose_project, prof
     assert store_notes(project) == ()
 
 
+@pytest.mark.usefixtures("docker")
 def test_temporary_keys_are_taken_with_a_warning(compose_project, profile):
     profile("of-an-hour")
     project = compose_project(cloud="aws", local_s3_profile="nas")
@@ -141,6 +144,7 @@ def test_temporary_keys_are_taken_with_a_warning(compose_project, profile):
     assert "the store's keys are temporary" in note.text
 
 
+@pytest.mark.usefixtures("docker")
 def test_without_keys_the_role_of_the_machine_lets_the_trainer_in(compose_project, profile):
     project = compose_project(cloud="aws")
     assert keys_on_this_machine(None) is None

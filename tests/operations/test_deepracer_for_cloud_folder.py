@@ -128,8 +128,8 @@ def test_its_settings_are_valid_and_say_nothing_odd(folder, capsys):
     assert data["refused"] == []
 
 
-def test_it_runs_in_our_containers(folder, capsys, monkeypatch):
-    monkeypatch.setattr("drctl.engines.docker.is_installed", lambda: False)
+@pytest.mark.usefixtures("without_docker")
+def test_it_runs_in_our_containers(folder, capsys):
     words = ("start-training", "--stack", "drctl", "--engine", "compose", "--dry-run", "--output", "json")
     assert main(["--project", str(folder), *words]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -142,9 +142,9 @@ def test_it_runs_in_our_containers(folder, capsys, monkeypatch):
     assert [text.split()[0] for text in warnings if text.startswith("DR_")] == ["DR_MINIO_IMAGE=latest"]
 
 
-def test_as_it_is_it_runs_the_community_images_on_this_machine(folder, capsys, monkeypatch):
+@pytest.mark.usefixtures("without_docker")
+def test_as_it_is_it_runs_the_community_images_on_this_machine(folder, capsys):
     """It names a swarm, which the images do not need and drctl does not give them."""
-    monkeypatch.setattr("drctl.engines.docker.is_installed", lambda: False)
     assert main(["--project", str(folder), "start-training", "--dry-run", "--output", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["data"]["engine"] == "compose"
@@ -156,8 +156,8 @@ def test_as_it_is_it_runs_the_community_images_on_this_machine(folder, capsys, m
     assert any("the community images use this machine alone, under Docker Compose" in text for text in warnings)
 
 
-def test_our_software_takes_the_swarm_that_it_names(folder, capsys, monkeypatch):
-    monkeypatch.setattr("drctl.engines.docker.is_installed", lambda: False)
+@pytest.mark.usefixtures("without_docker")
+def test_our_software_takes_the_swarm_that_it_names(folder, capsys):
     words = ("start-training", "--stack", "drctl", "--dry-run", "--output", "json")
     assert main(["--project", str(folder), *words]) == 0
     data = json.loads(capsys.readouterr().out)["data"]

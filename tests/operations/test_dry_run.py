@@ -12,9 +12,8 @@ from drctl.stack.plan import PARENT_PID
 
 
 @pytest.fixture
-def dry_run(project, monkeypatch, capsys):
+def dry_run(project, without_docker, monkeypatch, capsys):
     """Type the command in a project on a machine without Docker; gives status, output and errors."""
-    monkeypatch.setattr("drctl.engines.docker.is_installed", lambda: False)
     monkeypatch.setattr("drctl.operations.container_store.host_routes", list)
 
     def type_in(*words):
@@ -94,8 +93,8 @@ def test_the_file_is_shown_as_it_would_be_written(dry_run, project):
     assert out.endswith("Next:\n  drctl start-training --engine compose\n")
 
 
-def test_an_evaluation_is_told_too(project, monkeypatch, capsys):
-    monkeypatch.setattr("drctl.engines.docker.is_installed", lambda: False)
+@pytest.mark.usefixtures("without_docker")
+def test_an_evaluation_is_told_too(project, capsys):
     general = ("--project", str(project.root), "--set", "DR_RUN_ID=7", "--set", "DR_MINIO_IMAGE=")
     before = contents(project)
     options = ("--dry-run", "--checkpoint", "best", "--output", "json")
