@@ -23,13 +23,6 @@ CONTINUOUS_OUTPUTS: Final = 2  # steering and speed, contract 6.2
 _VALUE_HEAD_NORM: Final = 1.0  # contract 6.3
 MEAN_HEAD_NORM: Final = 0.01  # contract 6.3
 
-SHARED_VALUE_GRADIENT: Final = 0.05
-"""Share of the value head's gradient that reaches a trunk which the policy looks through too.
-
-At first all values are too low at once, and their gradients agree where those of the policy do not: in full they turn
-the trunk, and the policy with it, before it has learned anything (docs/performance.md, "What the levers gave").
-"""
-
 
 class Network(ABC):
     """Trainable weights of some trunks and of the heads on them.
@@ -125,7 +118,7 @@ class ActorCritic(Network):
     Args:
         layout: Sensors and sizes of the layers.
         num_actions: Number of discrete actions; None for a continuous action space.
-        heads: ``shared``: one trunk carries both heads, and learns mostly from the policy. ``separate``: a second trunk
+        heads: ``shared``: one trunk carries both heads, and learns from the policy alone. ``separate``: a second trunk
             (``value_embedder.*``, ``value_lidar.*``, ``value_middleware.*``) carries the value head, as in the
             original, at twice the cost.
         seed: Equal seeds give equal weights.
@@ -161,7 +154,9 @@ class ActorCritic(Network):
             Gaussian(output, weights["log_std"]) if self.distribution is Gaussian else Categorical(output)
         )
         if self._value_trunk is self._policy_trunk:
-            features = torch.lerp(features.detach(), features, SHARED_VALUE_GRADIENT)  # the same numbers
+            # While all values are too low at once their gradients agree and those of the policy do not: they would turn
+            # the trunk, and the policy with it, before it has learned (docs/performance.md, "What the levers gave").
+            features = features.detach()
         else:
             features = self._value_trunk.run(weights, seen)
         values = functional.linear(features, weights["value.weight"], weights["value.bias"])
