@@ -228,7 +228,6 @@ def _trainer(spec: TrainerSpec, folders: RunFolders, host: ContainerHost) -> Par
             Mount(str(keys), _LINK_KEYS_INSIDE),
             Mount(str(ticket), _LINK_INSIDE),
             *([Mount(str(host.store_keys), STORE_KEYS_INSIDE, is_read_only=True)] if host.store_keys else []),
-            Mount(host.kernel_volume, _KERNELS_INSIDE),
         ),
         memory=_TRAINER_MEMORY,
         processes=_PROCESSES,

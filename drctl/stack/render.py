@@ -70,7 +70,7 @@ def _services(plan: RunPlan) -> list[dict[str, Any]]:
 
 
 def kernel_volume(plan: RunPlan) -> str:
-    """Return the name of the one volume that the containers of our own stack share."""
+    """Return the name of the one volume that the workers of our own stack share."""
     return _only_volume(plan.parts)
 
 

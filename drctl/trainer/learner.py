@@ -123,7 +123,7 @@ class Learner(ABC):
         return self._policy("fp32", is_greedy=True)
 
     def decide_at_once(self, decisions: Sequence[Callable[[], Actions]]) -> list[Actions]:
-        """Let several policies decide, at the same time where the device bears it; return the answers in order."""
+        """Let policies decide about blocks of rows, at once where the device bears it; return the answers in order."""
         return self._shards.call(decisions)
 
     def missing_steps(self, steps: int) -> int:  # noqa: ARG002  most algorithms forget
@@ -202,7 +202,6 @@ class Learner(ABC):
             self._device,
             seed=self._seed,
             is_greedy=is_greedy,
-            rows_at_once=self._rows_at_once,
             epsilon=epsilon,
         )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -25,11 +26,15 @@ if TYPE_CHECKING:
     from drctl.trainer.networks import Network
 
 
+# Rows that one core decides about together: fewer read the weights too often for what another core gives
+# (docs/performance.md, "What the levers gave").
+_ROWS_PER_CORE: Final = {torch.float32: 10, torch.bfloat16: 20}
+
+
 class NetworkPolicy:
     """A network as it was when the policy was made; later updates do not reach it.
 
-    The rows of a call are computed by one thread: a collection's batch is so small that dividing it saves a quarter of
-    the time on an idle machine and costs more than that where workers use the other cores.
+    One thread computes all rows of a call; other threads may call it meanwhile.
 
     Args:
         network: Its weights are copied.
@@ -37,9 +42,11 @@ class NetworkPolicy:
         device: Where the network is.
         seed: Of the action noise.
         is_greedy: Take the likeliest action, or the mean, instead of drawing one.
-        rows_at_once: Rows that go through the network together; a GPU takes all that there are.
         epsilon: Share of actions that are drawn without looking, the others being the likeliest; None draws them all
             from the network's distribution. For discrete actions.
+
+    Attributes:
+        rows_at_once: See `rollout.Policy`; a GPU takes all that there are.
     """
 
     def __init__(
@@ -50,14 +57,13 @@ class NetworkPolicy:
         *,
         seed: int,
         is_greedy: bool,
-        rows_at_once: int,
         epsilon: float | None = None,
     ) -> None:
         self._network = network
         self._device = device
         self._seed = seed
         self._is_greedy = is_greedy
-        self._rows_at_once = rows_at_once
+        self.rows_at_once = _ROWS_PER_CORE[dtype] if device.type == "cpu" else sys.maxsize
         self._epsilon = epsilon
         self._recorded: _Recorded | None = None
         with torch.inference_mode():
@@ -84,7 +90,7 @@ class NetworkPolicy:
             parts = [
                 self._decide(pixels[rows], None if uniforms is None else uniforms[rows])
                 for rows in (
-                    slice(first, first + self._rows_at_once) for first in range(0, len(frames), self._rows_at_once)
+                    slice(first, first + self.rows_at_once) for first in range(0, len(frames), self.rows_at_once)
                 )
             ]
             return Actions(*(torch.cat(columns).numpy() for columns in zip(*parts, strict=True)))

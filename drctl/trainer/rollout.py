@@ -67,6 +67,10 @@ class Actions:
 class Policy(Protocol):
     """Decides for a batch of cars."""
 
+    @property
+    def rows_at_once(self) -> int:
+        """Most rows to ask about together; more are better asked about in equal parts, each by a core of its own."""
+
     def act(self, frames: NDArray[np.uint8], starts: Sequence[EpisodeStart], steps: NDArray[np.int64]) -> Actions:
         """Choose one action per row.
 

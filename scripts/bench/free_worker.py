@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,8 @@ class FreeWorld:
 
 class FreePolicy:
     """A policy that takes no time, whatever it is shown."""
+
+    rows_at_once = sys.maxsize
 
     def act(self, frames: np.ndarray, *_: object) -> Actions:
         """Return the same action for every row."""

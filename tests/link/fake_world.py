@@ -54,7 +54,8 @@ def choose(state, episode, step):
 class HashPolicy:
     """Chooses from what it sees; remembers the sizes of the batches it was asked with."""
 
-    def __init__(self, slow_s=0.0):
+    def __init__(self, slow_s=0.0, rows_at_once=1000):
+        self.rows_at_once = rows_at_once
         self.sizes = set()
         self.calls = 0
         self.slow_s = slow_s

@@ -112,6 +112,22 @@ def test_groups_are_played_at_the_same_time_each_by_its_own_policy(run, at_once)
     assert [group.is_complete for group in seen[-1].groups] == [True, True]
 
 
+def test_rows_are_decided_in_equal_blocks_each_until_its_last_episode_ends(run):
+    starts = starts_of(11)
+    run.start("worker-0")
+    run.collector.set_up(fake_world.FakeSpec(), 11)
+    policy = fake_world.HashPolicy(rows_at_once=4)
+
+    episodes = fake_world.play(run.collector, starts, policy)
+
+    fake_world.assert_played(episodes, starts)
+    assert policy.sizes == {(4, 4, 4), (3, 3, 3)}
+    blocks = (episodes[:3], episodes[3:7], episodes[7:])
+    longest = [max(len(episode) for episode in block) for block in blocks]
+    assert min(longest) < max(longest)
+    assert policy.calls == sum(longest)
+
+
 def test_a_worker_may_join_late_and_progress_says_who_is_waited_for(run):
     starts, seen = starts_of(8), []
     run.collector.set_up(fake_world.FakeSpec(step_s=0.002), 2)

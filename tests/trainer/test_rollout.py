@@ -121,9 +121,9 @@ def test_e_greedy_actions_are_as_often_random_as_the_closed_form_says(frames):
 
 def test_large_batches_are_played_in_parts(learner, frames):
     policy = learner.greedy()
-    policy._rows_at_once = 4
+    policy.rows_at_once = 4
     parts = policy.act(frames, starts(), np.zeros(B, np.int64))
-    policy._rows_at_once = B
+    policy.rows_at_once = B
     whole = policy.act(frames, starts(), np.zeros(B, np.int64))
     assert parts.values == pytest.approx(whole.values, abs=1e-5)
     assert parts.actions == pytest.approx(whole.actions, abs=1e-5)

@@ -64,6 +64,8 @@ def test_the_observation_behind_the_last_decision(length, stack, expected):
 
 
 class Recorder:
+    rows_at_once = 1000
+
     def __init__(self):
         self.seen = []
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import prod
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -40,7 +41,7 @@ class FrameStore:
     def __init__(self, shape: tuple[int, ...] = PLAIN_FRAME) -> None:
         self._shape = shape
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        self._memory = mmap.mmap(-1, FIRST_CAPACITY * prod(shape), flags=flags)
+        self._memory = mmap.mmap(-1, FIRST_CAPACITY * math.prod(shape), flags=flags)
         with contextlib.suppress(OSError):  # a kernel without huge pages
             # A page fault every fifth of a frame is half the time of a tick; a fault every 109 frames is nothing.
             self._memory.madvise(mmap.MADV_HUGEPAGE)
@@ -75,7 +76,7 @@ class Group:
 
     Attributes:
         starts: The episodes, all of one phase and iteration.
-        policy: Decides; asked with one row per start.
+        policy: Decides; asked with one row per start, in equal blocks of at most its `rows_at_once`.
     """
 
     starts: Sequence[EpisodeStart]
@@ -87,6 +88,15 @@ def one_by_one(decisions: Sequence[Callable[[], Actions]]) -> list[Actions]:
     return [decide() for decide in decisions]
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Rows of a group that are decided together, always all of them."""
+
+    rows: slice
+    starts: Sequence[EpisodeStart]
+    policy: Policy
+
+
 class Batch:
     """What is known of the episodes of a collection.
 
@@ -95,7 +105,7 @@ class Batch:
         frame_shape: Shape of a frame.
         stack: Frames that a policy sees at once, oldest first; the first one of an episode stands for those that are
             missing.
-        at_once: Lets the policies of several groups decide.
+        at_once: Lets policies decide about several blocks.
     """
 
     def __init__(
@@ -109,7 +119,10 @@ class Batch:
         rows = len(self.starts)
         ends = np.cumsum([0, *(len(group.starts) for group in groups)]).tolist()
         self._at_once = at_once
-        self._groups = list(zip(groups, map(slice, ends[:-1], ends[1:]), strict=True))
+        self._group_rows = list(map(range, ends[:-1], ends[1:]))
+        self._blocks = [
+            block for group, rows in zip(groups, self._group_rows, strict=True) for block in _blocks(group, rows)
+        ]
         self.steps = np.zeros(rows, np.int64)
         self.finished: dict[int, Episode] = {}
         self._frame_shape = frame_shape
@@ -129,7 +142,7 @@ class Batch:
     @property
     def group_rows(self) -> list[range]:
         """Rows of each group."""
-        return [range(rows.start, rows.stop) for _, rows in self._groups]
+        return self._group_rows
 
     def number_of(self, row: int) -> int:
         """Return an episode's number in its run: those of its phase are counted through all iterations, from 0."""
@@ -162,7 +175,7 @@ class Batch:
             self._stores[row].append(frame)
 
     def decide(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Ask the policies for the actions of some rows, each with all rows of its group.
+        """Ask the policies for the actions of some rows, each with all rows of its block.
 
         Args:
             rows: Rows whose cars wait, shape (k,), k > 0.
@@ -174,21 +187,21 @@ class Batch:
         if steps.max() >= self._rewards.shape[1]:
             self._grow()
         waiting = [
-            (group, span, mine)
-            for group, span in self._groups
-            if len(mine := rows[(rows >= span.start) & (rows < span.stop)])
+            (block, mine)
+            for block in self._blocks
+            if len(mine := rows[(rows >= block.rows.start) & (rows < block.rows.stop)])
         ]
         decisions = self._at_once(
             [
-                partial(group.policy.act, self._frames[span], group.starts, self.steps[span])
-                for group, span, _ in waiting
+                partial(block.policy.act, self._frames[block.rows], block.starts, self.steps[block.rows])
+                for block, _ in waiting
             ]
         )
-        for (_, span, mine), decided in zip(waiting, decisions, strict=True):
+        for (block, mine), decided in zip(waiting, decisions, strict=True):
             if self._actions is None:
                 shape = (*self._rewards.shape, *decided.actions.shape[1:])
                 self._actions = np.empty(shape, decided.actions.dtype)
-            chosen, at = mine - span.start, self.steps[mine]
+            chosen, at = mine - block.rows.start, self.steps[mine]
             self._actions[mine, at] = decided.actions[chosen]
             self._log_probs[mine, at] = decided.log_probs[chosen]
             self._values[mine, at] = decided.values[chosen]
@@ -239,6 +252,16 @@ class Batch:
         self._rewards = _doubled(self._rewards)
         if self._actions is not None:
             self._actions = _doubled(self._actions)
+
+
+def _blocks(group: Group, rows: range) -> list[_Block]:
+    """Divide a group into blocks whose sizes differ by at most one; they depend on nothing but the group."""
+    count = max(1, math.ceil(len(rows) / group.policy.rows_at_once))
+    edges = [len(rows) * number // count for number in range(count + 1)]
+    return [
+        _Block(slice(rows.start + first, rows.start + end), group.starts[first:end], group.policy)
+        for first, end in pairwise(edges)
+    ]
 
 
 def _doubled(array: NDArray[Any]) -> NDArray[Any]:

@@ -1,6 +1,6 @@
 """Plays a list of episodes on whatever workers there are, each exactly once (DESIGN 4.4, 4.5).
 
-What comes out depends on the starts and the policies alone. An episode's row in its policy's batch is always the same,
+What comes out depends on the starts and the policies alone. An episode's row in its policy's block is always the same,
 everything random is keyed by (seed, iteration, episode, step), and an episode whose worker is lost is driven
 again from its start: so neither the number of workers nor their speed, loss or return shows in the result.
 """
@@ -132,7 +132,7 @@ class Collector:
 
         Args:
             groups: The episodes, and who decides in them.
-            at_once: Lets the policies of several groups decide; one after the other unless told otherwise.
+            at_once: Lets policies decide about several blocks of rows; one after the other unless told otherwise.
             on_tick: Called after each answer to workers, and twice a second while there is nothing to answer.
             should_stop: Asked at least four times a second.
 
