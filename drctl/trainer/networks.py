@@ -23,6 +23,9 @@ CONTINUOUS_OUTPUTS: Final = 2  # steering and speed, contract 6.2
 _VALUE_HEAD_NORM: Final = 1.0  # contract 6.3
 MEAN_HEAD_NORM: Final = 0.01  # contract 6.3
 
+SHARED_VALUE_GRADIENT: Final = 0.1
+"""Share of the value head's gradient that reaches a trunk which the policy looks through too; see `quieten`."""
+
 
 class Network(ABC):
     """Trainable weights of some trunks and of the heads on them.
@@ -112,13 +115,28 @@ class Network(ABC):
         return inner.contiguous(memory_format=torch.channels_last if is_kernel else torch.contiguous_format)
 
 
+def quieten(features: Tensor) -> Tensor:
+    """Return the same features, through which a gradient passes in part: a share of how it differs between the rows.
+
+    While all values are too low, as they are at first and whenever a car gets further, their gradients agree where
+    those of the policy do not: they would turn the trunk, and the policy with it, to say what a bias can say as well.
+    What is left tells the trunk which observations are worth more than others (docs/performance.md, "What the levers
+    gave").
+
+    Args:
+        features: Shape (B, width). The rows of a call are those that a shard computes at once, not the minibatch.
+    """
+    spread = features - features.mean(0)
+    return features.detach() + SHARED_VALUE_GRADIENT * (spread - spread.detach())
+
+
 class ActorCritic(Network):
     """A policy and a value function over observations.
 
     Args:
         layout: Sensors and sizes of the layers.
         num_actions: Number of discrete actions; None for a continuous action space.
-        heads: ``shared``: one trunk carries both heads, and learns from the policy alone. ``separate``: a second trunk
+        heads: ``shared``: one trunk carries both heads, and learns mostly from the policy. ``separate``: a second trunk
             (``value_embedder.*``, ``value_lidar.*``, ``value_middleware.*``) carries the value head, as in the
             original, at twice the cost.
         seed: Equal seeds give equal weights.
@@ -154,9 +172,7 @@ class ActorCritic(Network):
             Gaussian(output, weights["log_std"]) if self.distribution is Gaussian else Categorical(output)
         )
         if self._value_trunk is self._policy_trunk:
-            # While all values are too low at once their gradients agree and those of the policy do not: they would turn
-            # the trunk, and the policy with it, before it has learned (docs/performance.md, "What the levers gave").
-            features = features.detach()
+            features = quieten(features)
         else:
             features = self._value_trunk.run(weights, seen)
         values = functional.linear(features, weights["value.weight"], weights["value.bias"])

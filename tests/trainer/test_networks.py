@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from drctl.formats.network_layout import DEEP, MIDDLE, NETWORK_NAMES, SHALLOW, network_layout
-from drctl.trainer.networks import ActorCritic
+from drctl.trainer.networks import SHARED_VALUE_GRADIENT, ActorCritic, quieten
 
 CPU = torch.device("cpu")
 NETWORKS = {name: network_layout(name, {"FRONT_FACING_CAMERA": (120, 160, 1)}) for name in NETWORK_NAMES}
@@ -67,7 +67,7 @@ def test_outputs_equal_those_of_ordinary_layers(name, heads):
 
 @pytest.mark.parametrize("name", [SHALLOW, MIDDLE])
 def test_gradients_equal_those_of_ordinary_layers(name):
-    """A shared trunk learns from the policy alone."""
+    """The policy's in full; of the values' a share, less what all rows have in common."""
     network = make(name)
     weights = canonical_weights(network)
     frames, actions = random_frames(4), torch.arange(4)
@@ -76,11 +76,18 @@ def test_gradients_equal_those_of_ordinary_layers(name):
     trunk = ordinary_trunk(NETWORKS[name], weights)
     features = trunk(frames.float().unsqueeze(1) / 255.0)
     log_probs = nn.functional.linear(features, weights["policy.weight"]).log_softmax(1)
-    log_probs.gather(1, actions[:, None]).sum().backward()
+    errors = 2 * values.detach()  # the gradients of the squares, one per row
+    told = nn.functional.linear(features, weights["value.weight"])[:, 0] @ (errors - errors.mean())
+    (log_probs.gather(1, actions[:, None]).sum() + SHARED_VALUE_GRADIENT * told).backward()
     trained = [name for name in network.parameters if name.startswith(("embedder", "middleware"))]
     for inner_name, expected in zip(trained, trunk.parameters(), strict=True):
         gradient = network.canonical(inner_name, network.parameters[inner_name].grad)
         torch.testing.assert_close(gradient, expected.grad, rtol=1e-3, atol=1e-3 * expected.grad.abs().max().item())
+
+
+def test_what_quiets_a_gradient_changes_no_number():
+    features = torch.randn(7, 5, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(quieten(features), features)
 
 
 def test_shallow_weights_have_the_names_and_shapes_of_the_contract():
