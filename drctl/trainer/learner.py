@@ -59,7 +59,8 @@ class Learner(ABC):
     """A policy and its update.
 
     Equal seeds, hyperparameters, episodes and shards give equal weights, bit for bit, on equal processors: floating
-    point sums depend on how they are split, but not on how many cores there are or what else runs on them.
+    point sums, and what a shared trunk hears of the values, depend on how minibatches are split, but not on how many
+    cores there are or what else runs on them.
 
     Args:
         metadata: Action space, network and camera.
