@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from drctl.trainer.networks import Network
     from drctl.trainer.rollout import Actions, Episode, Policy
 
-# Rows of a shard that go through the network at once: on a CPU few enough for the activations to stay near the caches.
+# Rows of a shard that learn at once: on a CPU few enough for the activations to stay near the caches.
 _ROWS_AT_ONCE: Final = {"cpu": 128, "cuda": 4096}
 _LARGE_RETURN: Final = 1e4  # returns beyond this are a likelier cause of a broken update than the learning rate
 
@@ -59,8 +59,8 @@ class Learner(ABC):
     """A policy and its update.
 
     Equal seeds, hyperparameters, episodes and shards give equal weights, bit for bit, on equal processors: floating
-    point sums, and what a shared trunk hears of the values, depend on how minibatches are split, but not on how many
-    cores there are or what else runs on them.
+    point sums, and how much of the values' gradient reaches a shared trunk, depend on how minibatches are split, but
+    not on how many cores there are or what else runs on them.
 
     Args:
         metadata: Action space, network and camera.

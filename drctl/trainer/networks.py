@@ -24,7 +24,7 @@ _VALUE_HEAD_NORM: Final = 1.0  # contract 6.3
 MEAN_HEAD_NORM: Final = 0.01  # contract 6.3
 
 SHARED_VALUE_GRADIENT: Final = 0.1
-"""Share of the value head's gradient that reaches a trunk which the policy looks through too; see `quieten`."""
+"""Share of the value head's gradient that reaches a trunk which the policy looks through too; see `dampen_gradient`."""
 
 
 class Network(ABC):
@@ -115,8 +115,8 @@ class Network(ABC):
         return inner.contiguous(memory_format=torch.channels_last if is_kernel else torch.contiguous_format)
 
 
-def quieten(features: Tensor) -> Tensor:
-    """Return the same features, through which a gradient passes in part: a share of how it differs between the rows.
+def dampen_gradient(features: Tensor) -> Tensor:
+    """Return the same features, through which a share of the gradient passes, less its mean over the rows.
 
     While all values are too low, as they are at first and whenever a car gets further, their gradients agree where
     those of the policy do not: they would turn the trunk, and the policy with it, to say what a bias can say as well.
@@ -124,8 +124,11 @@ def quieten(features: Tensor) -> Tensor:
     gave").
 
     Args:
-        features: Shape (B, width). The rows of a call are those that a shard computes at once, not the minibatch.
+        features: Shape (B, width): those that a shard computes at once, a random part of the minibatch. Of a single one
+            nothing is left.
     """
+    if not torch.is_grad_enabled():
+        return features
     spread = features - features.mean(0)
     return features.detach() + SHARED_VALUE_GRADIENT * (spread - spread.detach())
 
@@ -172,7 +175,7 @@ class ActorCritic(Network):
             Gaussian(output, weights["log_std"]) if self.distribution is Gaussian else Categorical(output)
         )
         if self._value_trunk is self._policy_trunk:
-            features = quieten(features)
+            features = dampen_gradient(features)
         else:
             features = self._value_trunk.run(weights, seen)
         values = functional.linear(features, weights["value.weight"], weights["value.bias"])

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 # Rows that one core decides about together: fewer read the weights too often for what another core gives
-# (docs/performance.md, "What the levers gave").
+# (docs/performance.md, "Blocks of rows").
 _ROWS_PER_CORE: Final = {torch.float32: 10, torch.bfloat16: 20}
 
 
 class NetworkPolicy:
     """A network as it was when the policy was made; later updates do not reach it.
 
-    One thread computes all rows of a call; other threads may call it meanwhile.
+    One thread computes all rows of a call; on a CPU other threads may call it meanwhile.
 
     Args:
         network: Its weights are copied.

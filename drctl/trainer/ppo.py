@@ -199,8 +199,10 @@ class PpoLearner(Learner):
         return values
 
     def _learn(self, transitions: Transitions, numbers: NDArray[np.int64]) -> Tensor:
-        """Make one gradient step; return the means that `EpochStats` holds, float64, shape (4,), on the device."""
-        numbers = np.sort(numbers)
+        """Make one gradient step; return the means that `EpochStats` holds, float64, shape (4,), on the device.
+
+        The numbers stay in their random order, so that every shard has rows of all episodes.
+        """
         return self._step(len(numbers), lambda weights, rows: self._judge(weights, transitions.gather(numbers[rows])))
 
     def _replay_step(self, transitions: Transitions, numbers: NDArray[np.int64]) -> Tensor:

@@ -69,13 +69,13 @@ class Policy(Protocol):
 
     @property
     def rows_at_once(self) -> int:
-        """Most rows to ask about together; more are better asked about in equal parts, each by a core of its own."""
+        """Most rows to ask about together; more are better asked about in equal parts, which cores can share."""
 
     def act(self, frames: NDArray[np.uint8], starts: Sequence[EpisodeStart], steps: NDArray[np.int64]) -> Actions:
         """Choose one action per row.
 
         The answer in row e depends on row e alone. That holds bit for bit only while B stays the same, so a
-        collection keeps B fixed and pads: rows without a waiting car may hold anything.
+        collection always asks for the same rows together: those without a waiting car may hold anything.
 
         Args:
             frames: uint8, shape (B, *frame), or (B, stack, *frame) where the policy sees several frames at once.

@@ -152,7 +152,7 @@ def play_several(learner, lengths=(70, 95)):
 
 def test_a_recorded_step_of_several_sensors_and_frames_is_the_launched_step():
     recorded, launched = make_several(), make_several()
-    launched._replay_step = launched._step
+    launched._replay_step = launched._learn
     episodes = play_several(recorded)
     for iteration in range(2):
         first, second = (

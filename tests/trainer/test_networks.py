@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from drctl.formats.network_layout import DEEP, MIDDLE, NETWORK_NAMES, SHALLOW, network_layout
-from drctl.trainer.networks import SHARED_VALUE_GRADIENT, ActorCritic, quieten
+from drctl.trainer.networks import SHARED_VALUE_GRADIENT, ActorCritic, dampen_gradient
 
 CPU = torch.device("cpu")
 NETWORKS = {name: network_layout(name, {"FRONT_FACING_CAMERA": (120, 160, 1)}) for name in NETWORK_NAMES}
@@ -85,9 +85,9 @@ def test_gradients_equal_those_of_ordinary_layers(name):
         torch.testing.assert_close(gradient, expected.grad, rtol=1e-3, atol=1e-3 * expected.grad.abs().max().item())
 
 
-def test_what_quiets_a_gradient_changes_no_number():
+def test_what_dampens_a_gradient_changes_no_number():
     features = torch.randn(7, 5, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(quieten(features), features)
+    assert torch.equal(dampen_gradient(features), features)
 
 
 def test_shallow_weights_have_the_names_and_shapes_of_the_contract():

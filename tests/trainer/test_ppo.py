@@ -11,7 +11,7 @@ from drctl.formats.hyperparameters import Hyperparameters
 from drctl.formats.model_metadata import ContinuousActionSpace, DiscreteActionSpace, ModelMetadata
 from drctl.formats.network_layout import DEEP, MIDDLE, SHALLOW
 from drctl.simulation.episode import EpisodeRecord, EpisodeStart
-from drctl.trainer.networks import quieten
+from drctl.trainer.networks import dampen_gradient
 from drctl.trainer.ppo import PpoLearner, minibatch_size, policy_loss, value_loss
 from drctl.trainer.rollout import Episode
 from drctl.trainer.shards import Shards, default_shards
@@ -121,7 +121,7 @@ def test_one_step_equals_plain_torch():
     features = nn.functional.linear(features.flatten(1), weights["middleware.0.weight"], weights["middleware.0.bias"])
     features = features.relu()
     logits = nn.functional.linear(features, weights["policy.weight"], weights["policy.bias"])
-    seen = quieten(features)  # see test_networks.py
+    seen = dampen_gradient(features)  # see test_networks.py
     values = nn.functional.linear(seen, weights["value.weight"], weights["value.bias"])[:, 0]
     old_values = values.detach().numpy()
     # Every A_t is a discounted sum of the deltas after it.

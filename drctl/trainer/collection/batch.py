@@ -105,7 +105,7 @@ class Batch:
         frame_shape: Shape of a frame.
         stack: Frames that a policy sees at once, oldest first; the first one of an episode stands for those that are
             missing.
-        at_once: Lets policies decide about several blocks.
+        at_once: Lets policies decide about several blocks of rows.
     """
 
     def __init__(
@@ -116,22 +116,22 @@ class Batch:
         at_once: AtOnce = one_by_one,
     ) -> None:
         self.starts = [start for group in groups for start in group.starts]
-        rows = len(self.starts)
+        count = len(self.starts)
         ends = np.cumsum([0, *(len(group.starts) for group in groups)]).tolist()
         self._at_once = at_once
         self._group_rows = list(map(range, ends[:-1], ends[1:]))
         self._blocks = [
             block for group, rows in zip(groups, self._group_rows, strict=True) for block in _blocks(group, rows)
         ]
-        self.steps = np.zeros(rows, np.int64)
+        self.steps = np.zeros(count, np.int64)
         self.finished: dict[int, Episode] = {}
         self._frame_shape = frame_shape
-        self._frames = np.zeros((rows, *frame_shape) if stack == 1 else (rows, stack, *frame_shape), np.uint8)
+        self._frames = np.zeros((count, *frame_shape) if stack == 1 else (count, stack, *frame_shape), np.uint8)
         self._is_stacked = stack > 1
-        self._stores = [FrameStore(frame_shape) for _ in range(rows)]
-        self._log_probs = np.empty((rows, FIRST_CAPACITY), np.float32)
-        self._values = np.empty((rows, FIRST_CAPACITY), np.float32)
-        self._rewards = np.empty((rows, FIRST_CAPACITY), np.float32)
+        self._stores = [FrameStore(frame_shape) for _ in range(count)]
+        self._log_probs = np.empty((count, FIRST_CAPACITY), np.float32)
+        self._values = np.empty((count, FIRST_CAPACITY), np.float32)
+        self._rewards = np.empty((count, FIRST_CAPACITY), np.float32)
         self._actions: NDArray[Any] | None = None
 
     @property
@@ -255,7 +255,7 @@ class Batch:
 
 
 def _blocks(group: Group, rows: range) -> list[_Block]:
-    """Divide a group into blocks whose sizes differ by at most one; they depend on nothing but the group."""
+    """Divide a group into blocks whose sizes differ by at most one; nothing but the group and its policy matters."""
     count = max(1, math.ceil(len(rows) / group.policy.rows_at_once))
     edges = [len(rows) * number // count for number in range(count + 1)]
     return [

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from drctl.trainer.rollout import Episode
 
 GATHER_S: Final = 0.02
-"""How long a worker that is ready waits for slower ones, to share one pass through the network with them."""
+"""How long a worker that is ready waits for slower ones, to share passes through the network with them."""
 
 WAIT_S: Final = 0.25
 CHECK_S: Final = 0.5
