@@ -1,5 +1,7 @@
 """Policies: which row depends on what."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from drctl.formats.hyperparameters import Hyperparameters
 from drctl.formats.model_metadata import ContinuousActionSpace, DiscreteActionSpace, ModelMetadata
 from drctl.simulation.episode import EpisodeStart
 from drctl.trainer.ppo import PpoLearner
+from drctl.trainer.shards import Shards
 
 DISCRETE = ModelMetadata(DiscreteActionSpace((-30.0, -15.0, 0.0, 15.0, 30.0), (0.6,) * 5))
 CONTINUOUS = ModelMetadata(ContinuousActionSpace(-30.0, 30.0, 0.5, 2.0))
@@ -54,6 +57,21 @@ def test_a_row_does_not_depend_on_the_other_rows(learner, frames, kind):
     assert after.log_probs[2] == before.log_probs[2]
     assert after.values[2] == before.values[2]
     assert not np.array_equal(after.values[3], before.values[3])
+
+
+@pytest.mark.parametrize("kind", ["sampler", "greedy"])
+def test_blocks_are_decided_by_several_threads_as_by_one(learner, frames, kind):
+    policy = getattr(learner, kind)()
+    blocks = [
+        partial(policy.act, frames[part], starts()[part], np.full(2, step))
+        for step in range(10)
+        for part in (slice(0, 2), slice(2, 4), slice(4, 6))
+    ]
+    alone = [block() for block in blocks]
+    together = Shards(3, threads=3).call(blocks)
+    for expected, answer in zip(alone, together, strict=True):
+        assert np.array_equal(answer.actions, expected.actions)
+        assert np.array_equal(answer.values, expected.values)
 
 
 def test_noise_depends_on_seed_iteration_episode_step_and_phase_only(learner, frames):

@@ -113,7 +113,7 @@ class RunSettings:
     )
     seed: int = _run(
         0,
-        "Seed of every random number of a run. Equal seed, files and DR_WORKERS give equal weights.",
+        "Seed of every random number of a run. Equal seed, files and DR_WORKERS give equal weights on equal machines.",
         read_by="trainer, worker",
         minimum=0,
         maximum=2**32 - 1,
