@@ -23,7 +23,7 @@ CONTINUOUS_OUTPUTS: Final = 2  # steering and speed, contract 6.2
 _VALUE_HEAD_NORM: Final = 1.0  # contract 6.3
 MEAN_HEAD_NORM: Final = 0.01  # contract 6.3
 
-SHARED_VALUE_GRADIENT: Final = 0.1
+SHARED_VALUE_GRADIENT: Final = 0.03
 """Share of the value head's gradient that reaches a trunk which the policy looks through too; see `dampen_gradient`."""
 
 
