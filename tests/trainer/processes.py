@@ -158,6 +158,14 @@ class Processes:
         worker.send_signal(signal.SIGKILL)
         worker.wait()
 
+    def pause_worker(self, number: int) -> None:
+        """Let it stand still until `resume_worker`."""
+        self._workers[f"worker-{number}"].send_signal(signal.SIGSTOP)
+
+    def resume_worker(self, number: int) -> None:
+        """Let it go on, if it was paused."""
+        self._workers[f"worker-{number}"].send_signal(signal.SIGCONT)
+
     def terminate_trainer(self) -> int:
         """SIGTERM, and the exit status."""
         self._trainer.terminate()

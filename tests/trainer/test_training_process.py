@@ -57,14 +57,18 @@ def test_a_killed_trainer_that_is_started_again_gives_what_an_uninterrupted_one_
     if moment == "first collection":
         processes.wait_until(lambda: processes.manifest(0) is not None and processes.phase == "collecting")
     elif moment == "between publish 1 and 2":
-        processes.wait_until(lambda: processes.manifest(2) is not None and processes.manifest(2)["evaluation"] is None)
+        processes.wait_until(lambda: processes.manifest(1) is not None and processes.phase == "updating")
+        processes.pause_worker(0)  # nobody drives the trials, so the moment lasts
+        processes.wait_until(lambda: processes.manifest(2) is not None)
+        assert processes.manifest(2)["evaluation"] is None
         # The last verdict stands there until there is a new one.
-        assert processes.status()["evaluation"]["checkpoint"] in (1, 2)
+        assert processes.status()["evaluation"]["checkpoint"] == 1
     elif moment == "judging":
         processes.wait_until(lambda: processes.manifest(1) is not None and processes.phase in JUDGING)
     else:
         processes.wait_until(lambda: processes.manifest(1) is not None and processes.phase == moment)
     processes.kill_trainer()
+    processes.resume_worker(0)
     processes.start_trainer()
     processes.finish()
     assert "Restoring from path" in processes.log("trainer")
