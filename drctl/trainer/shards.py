@@ -33,6 +33,12 @@ def default_shards(device: torch.device) -> int:
     return min(usable_cores(), MOST_SHARDS) if device.type == "cpu" else 1
 
 
+def split_evenly(length: int, count: int) -> list[slice]:
+    """Divide `length` rows into `count` consecutive slices of sizes that differ by at most one."""
+    edges = [length * number // count for number in range(count + 1)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+
+
 class Shards:
     """A fixed number of shards.
 
@@ -58,9 +64,8 @@ class Shards:
         self._pool = ThreadPoolExecutor(min(count, threads or usable_cores()), "shard", _compute_alone)
 
     def split(self, length: int) -> list[slice]:
-        """Divide `length` rows into consecutive slices, one per shard, of sizes that differ by at most one."""
-        edges = [length * number // self.count for number in range(self.count + 1)]
-        return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+        """Divide `length` rows into one slice per shard; see `split_evenly`."""
+        return split_evenly(length, self.count)
 
     def run(self, work: Callable[[int], _Result]) -> list[_Result]:
         """Call `work` with the number of each shard and return the answers in that order.

@@ -8,13 +8,13 @@ import mmap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from drctl.link.messages import PLAIN_FRAME
 from drctl.trainer.rollout import Episode
+from drctl.trainer.shards import split_evenly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -257,10 +257,9 @@ class Batch:
 def _blocks(group: Group, rows: range) -> list[_Block]:
     """Divide a group into blocks whose sizes differ by at most one; nothing but the group and its policy matters."""
     count = max(1, math.ceil(len(rows) / group.policy.rows_at_once))
-    edges = [len(rows) * number // count for number in range(count + 1)]
     return [
-        _Block(slice(rows.start + first, rows.start + end), group.starts[first:end], group.policy)
-        for first, end in pairwise(edges)
+        _Block(slice(rows.start + part.start, rows.start + part.stop), group.starts[part], group.policy)
+        for part in split_evenly(len(rows), count)
     ]
 
 
